@@ -1,0 +1,83 @@
+"""Who is calling, for which tenant, and whether they may do this."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request
+
+from pss_kernel.auth import Actor, parse_api_key, secret_matches
+from pss_kernel.errors import (
+    BadRequest,
+    Forbidden,
+    PluginNotEnabled,
+    TenantUnknown,
+    Unauthorised,
+)
+from pss_kernel.installation import Installation
+from pss_kernel.plugin import Permission
+from pss_kernel.tenancy import Tenant
+
+__all__ = ["admit", "identify", "resolve_tenant"]
+
+_GUEST = Actor("guest")
+
+
+def resolve_tenant(installation: Installation, request: Request[Any, Any, Any]) -> Tenant:
+    """The tenant of the host name, else of the header ``PSS-Tenant``.
+
+    Raises TenantUnknown where neither names one, BadRequest where they name different ones.
+    """
+    headers = request.headers
+    by_host = installation.directory.by_host(headers.get("host", ""))
+    named = headers.get("pss-tenant")
+    if named is None:
+        if by_host is None:
+            raise TenantUnknown(
+                "This host name belongs to no tenant.",
+                mend="Use a tenant's own host name, or send the header PSS-Tenant.",
+            )
+        return by_host
+    tenant = installation.directory.by_code(named)
+    if by_host is not None and by_host.code != tenant.code:
+        raise BadRequest(
+            "The header PSS-Tenant names another tenant than the host name.",
+            code="tenant-mismatch",
+        )
+    return tenant
+
+
+def identify(installation: Installation, tenant: Tenant, request: Request[Any, Any, Any]) -> Actor:
+    """The holder of the key in ``Authorization``, or a guest where there is none.
+
+    Raises Unauthorised for a key that is not known, Forbidden for one of another tenant.
+    """
+    header = request.headers.get("authorization")
+    if header is None:
+        return _GUEST
+    kind, _, credential = header.partition(" ")
+    parts = parse_api_key(credential.strip()) if kind.lower() == "bearer" else None
+    key = installation.directory.key(parts[0]) if parts else None
+    if parts is None or key is None or not secret_matches(key, parts[1]) or key.expired:
+        raise Unauthorised("These credentials are not known.", code="unknown-credentials")
+    if key.tenant != tenant.code:
+        raise Forbidden("This key belongs to another tenant.", code="wrong-tenant")
+    return Actor("key", key.key_id, key.scopes)
+
+
+def admit(
+    installation: Installation, request: Request[Any, Any, Any], plugin: str, permission: Permission
+) -> tuple[Tenant, Actor]:
+    """Tenant, identity, enablement, permission: in that order, without touching the database."""
+    tenant = resolve_tenant(installation, request)
+    actor = identify(installation, tenant, request)
+    if plugin not in tenant.enabled:
+        raise PluginNotEnabled(f"{tenant.name} has not enabled {plugin!r}.")
+    if not permission.guest and not actor.may(permission.name):
+        if actor.kind == "guest":
+            raise Unauthorised("Credentials are needed for this.")
+        raise Forbidden(
+            f"This key does not have the permission {permission.name!r}.",
+            code="missing-permission",
+        )
+    return tenant, actor

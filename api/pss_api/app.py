@@ -1,0 +1,159 @@
+"""Building the application from what is installed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request, get
+from litestar.config.response_cache import ResponseCacheConfig
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import ScalarRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.router import Router
+from litestar.types import ASGIApp
+
+from pss_api.admission import resolve_tenant
+from pss_api.endpoint import handler_of
+from pss_api.gateway import gateway
+from pss_api.problems import HANDLERS
+from pss_kernel._version import __version__
+from pss_kernel.config import Config
+from pss_kernel.errors import Unavailable
+from pss_kernel.installation import Installation, open_installation
+from pss_kernel.observability import configure_logging
+from pss_kernel.registry import Registry
+
+__all__ = ["application", "build", "create_app"]
+
+
+class TenantAnswer(msgspec.Struct, frozen=True):
+    """What a front end needs to dress as the airline and to know what it can offer."""
+
+    code: str
+    name: str
+    brand: dict[str, Any]
+    locales: list[str]
+    currency: str
+    time_zone: str
+    plugins: list[str]
+
+
+class Health(msgspec.Struct, frozen=True):
+    """``ok`` while requests can be served."""
+
+    status: str
+    version: str
+
+
+def create_app(installation: Installation) -> ASGIApp:
+    """The application for an installation that is already open, behind the gateway."""
+    return gateway(build(installation))
+
+
+def build(installation: Installation) -> Litestar:
+    """The Litestar application alone: its routes and its OpenAPI document."""
+
+    @get("/tenant", tags=["tenant"], summary="Who this is", operation_id="tenant_show")
+    async def show_tenant(request: Request[Any, Any, Any]) -> TenantAnswer:
+        """The tenant's code, name, brand, locales, currency and enabled plugins."""
+        tenant = resolve_tenant(installation, request)
+        return TenantAnswer(
+            tenant.code,
+            tenant.name,
+            tenant.brand,
+            list(tenant.locales),
+            tenant.currency,
+            tenant.time_zone,
+            sorted(tenant.enabled & installation.registry.plugins.keys()),
+        )
+
+    @get("/health", tags=["operations"], summary="Liveness", operation_id="health")
+    async def health() -> Health:
+        """Answers while the process lives; touches nothing else."""
+        return Health("ok", __version__)
+
+    @get("/ready", tags=["operations"], summary="Readiness", operation_id="ready")
+    async def ready() -> Health:
+        """Answers ``ok`` while the database does, else 503."""
+        try:
+            await installation.directory.refresh()
+        except Exception as error:
+            raise Unavailable("The database can't be reached.") from error
+        return Health("ok", __version__)
+
+    handlers = [
+        handler_of(installation, declared)
+        for plugin in installation.registry.plugins.values()
+        for declared in plugin.routes
+    ]
+    return Litestar(
+        route_handlers=[Router("/v1", route_handlers=[show_tenant, *handlers]), health, ready],
+        exception_handlers=HANDLERS,
+        request_max_body_size=installation.config.max_body_bytes,
+        openapi_config=_openapi(),
+        response_cache_config=ResponseCacheConfig(),
+        debug=False,
+        logging_config=None,
+    )
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Passenger service system",
+        version=__version__,
+        description=(
+            "The HTTP interface of an airline. The tenant is the host name's, or the one named "
+            "in the header `PSS-Tenant`."
+        ),
+        path="/docs",
+        render_plugins=[ScalarRenderPlugin(path="/")],
+        components=Components(
+            security_schemes={
+                "key": SecurityScheme(
+                    type="http", scheme="bearer", description="An API key: `pss_…`"
+                )
+            }
+        ),
+        use_handler_docstrings=True,
+    )
+
+
+def application() -> Any:
+    """For the server: an ASGI application that opens its installation when it starts."""
+    config = Config.from_environment()
+    configure_logging(config)
+    return _Opening(config)
+
+
+class _Opening:
+    """Opens the installation in the server's own event loop, then serves the application."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            async with self._opened():
+                await self._lifespan(receive, send)
+            return
+        assert self._app is not None  # noqa: S101 - the server starts the lifespan first
+        await self._app(scope, receive, send)
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[None]:
+        registry = Registry.discover()
+        registry.report_broken()
+        async with open_installation(self._config, registry) as installation:
+            self._app = create_app(installation)
+            yield
+
+    @staticmethod
+    async def _lifespan(receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,159 @@
+"""From a plugin's route to a Litestar handler: admission, unit of work, idempotency, answer."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response, route
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.utils.signature import get_fn_type_hints
+
+from pss_api.admission import admit
+from pss_api.problems import ProblemDocument
+from pss_kernel.errors import BadRequest
+from pss_kernel.answers import Answer, Content
+from pss_kernel.installation import Installation
+from pss_kernel.persistence import Answered, Correlation, Idempotency, Work
+from pss_kernel.plugin import Route
+
+__all__ = ["handler_of"]
+
+_JSON = "application/json"
+_LONGEST_KEY = 255
+_encoder = msgspec.json.Encoder()
+
+
+def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
+    """The Litestar handler for a plugin's route, described in OpenAPI by its own types."""
+    permission = installation.registry.permissions[declared.permission]
+    returns = get_fn_type_hints(declared.function).get("return", Any)
+
+    async def endpoint(**arguments: Any) -> Response[Any]:
+        request: Request[Any, Any, Any] = arguments.pop("request")
+        tenant, actor = admit(installation, request, declared.plugin, permission)
+        structlog.contextvars.bind_contextvars(tenant=tenant.code, plugin=declared.plugin)
+        request_id = str(request.scope["pss_request_id"])  # type: ignore[typeddict-item]
+        correlation = Correlation(request_id)
+        idempotency = None
+        if request.method == "POST":
+            idempotency = await _idempotency(request, declared, actor.label)
+        work = Work(installation, tenant, actor, correlation, idempotency, declared.status)
+        try:
+            if declared.takes == "work":
+                return _response(await declared.function(work=work, **arguments), declared.status)
+            async with work.begin() as uow:
+                value = await declared.function(uow=uow, **arguments)
+                response = _response(value, declared.status)
+                if idempotency is not None:
+                    await idempotency.answer(uow, response.status_code, response.content)
+            return response
+        except Answered as earlier:
+            return Response(
+                earlier.body,
+                status_code=earlier.status,
+                media_type=_JSON,
+                headers={"Idempotent-Replayed": "true"},
+            )
+
+    _describe(endpoint, declared.function, returns)
+    return route(
+        declared.path,
+        http_method=[declared.method],
+        status_code=declared.status,
+        name=f"{declared.plugin}.{declared.function.__name__}",
+        operation_id=f"{declared.plugin}_{declared.function.__name__}",
+        summary=declared.summary,
+        description=_description(declared, guest=permission.guest),
+        tags=[declared.plugin],
+        security=[{}, {"key": []}] if permission.guest else [{"key": []}],
+        responses={
+            status: ResponseSpec(ProblemDocument, description=meaning, generate_examples=False)
+            for status, meaning in _REFUSALS.items()
+        },
+        opt={"permission": declared.permission, "plugin": declared.plugin},
+    )(endpoint)
+
+
+_REFUSALS = {
+    400: "The request can't be read",
+    401: "Credentials are needed",
+    403: "These credentials may not do this",
+    404: "Not found, or not enabled for this tenant",
+    409: "The state does not allow this",
+    422: "Some values are not valid; `errors` lists every one",
+    503: "Temporarily unavailable; retry",
+}
+
+
+def _describe(endpoint: Callable[..., Any], function: Callable[..., Any], returns: Any) -> None:
+    """Give the endpoint the function's signature, less what the kernel fills in."""
+    hints = get_fn_type_hints(function)
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints.get(name, Any))
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name not in {"uow", "work"}
+    ]
+    # Litestar fills a parameter of the type Request whatever else is asked for.
+    parameters.append(
+        inspect.Parameter(
+            "request", inspect.Parameter.KEYWORD_ONLY, annotation=Request[Any, Any, Any]
+        )
+    )
+
+    answer = Response[bytes] if returns is Content else Response[_answered(returns)]  # type: ignore[misc]
+    endpoint.__signature__ = inspect.Signature(parameters, return_annotation=answer)  # type: ignore[attr-defined]
+    endpoint.__annotations__ = {one.name: one.annotation for one in parameters} | {
+        "return": answer
+    }
+    endpoint.__module__ = function.__module__
+    endpoint.__name__ = function.__name__
+
+
+def _answered(returns: Any) -> Any:
+    """The type inside ``Answer[T]``, or the type itself."""
+    if getattr(returns, "__origin__", None) is Answer:
+        return returns.__args__[0]
+    return returns
+
+
+def _description(declared: Route, *, guest: bool) -> str:
+    text = inspect.getdoc(declared.function) or ""
+    who = "Open to guests." if guest else "For staff and integrators."
+    return f"{text}\n\n{who} Permission `{declared.permission}`, plugin `{declared.plugin}`."
+
+
+def _response(value: Any, status: int) -> Response[Any]:
+    if isinstance(value, Answer):
+        value, status = value.value, value.status
+    if isinstance(value, Content):
+        headers = (
+            {"Content-Disposition": f'inline; filename="{value.filename}"'}
+            if value.filename
+            else None
+        )
+        return Response(
+            value.body, status_code=status, media_type=value.media_type, headers=headers
+        )
+    return Response(_encoder.encode(value), status_code=status, media_type=_JSON)
+
+
+async def _idempotency(
+    request: Request[Any, Any, Any], declared: Route, actor: str
+) -> Idempotency | None:
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not key or len(key) > _LONGEST_KEY or not key.isprintable():
+        raise BadRequest(
+            f"An Idempotency-Key has 1 to {_LONGEST_KEY} printable characters.",
+            code="invalid-idempotency-key",
+        )
+    # The path stands in the digest, so one key can't answer for two resources.
+    digest = hashlib.sha256(str(request.url.path).encode() + b"\0" + await request.body()).digest()
+    return Idempotency(f"{actor} {declared.method} {declared.path}", key, digest)

@@ -1,0 +1,49 @@
+"""The outermost layer: a request id on everything, and the facts that log lines carry."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import structlog
+from litestar.datastructures import MutableScopeHeaders
+from litestar.enums import ScopeType
+
+from pss_kernel.ids import new_id
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["gateway"]
+
+_GIVEN = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+_SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def gateway(app: ASGIApp) -> ASGIApp:
+    """Give each request an id (the caller's ``PSS-Request-Id``, where it is a sane one)."""
+
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await app(scope, receive, send)
+            return
+        given = next((value for name, value in scope["headers"] if name == b"pss-request-id"), b"")
+        request_id = given.decode() if _GIVEN.fullmatch(given) else new_id("req")
+        scope["pss_request_id"] = request_id  # type: ignore[typeddict-unknown-key]
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableScopeHeaders.from_message(message)
+                headers["PSS-Request-Id"] = request_id
+                for name, value in _SAFE.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await app(scope, receive, send_with_id)
+
+    return handle

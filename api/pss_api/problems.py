@@ -1,0 +1,143 @@
+"""Errors as RFC 9457 problem documents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import (
+    ClientException,
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    SerializationException,
+    ValidationException,
+)
+from litestar.types import ExceptionHandlersMap
+from litestar.utils.scope.state import ScopeState
+
+from pss_kernel.errors import BadRequest, FieldError, Invalid, NotFound, Problem, Unavailable
+from pss_kernel.persistence._unit_of_work import database_problems
+from pss_kernel.validation import explain
+
+__all__ = ["HANDLERS", "ProblemDocument", "problem_response"]
+
+_log = structlog.get_logger("pss.http")
+_MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemDocument(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What every error looks like; ``code`` is stable, ``detail`` is for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    retryable: bool
+    errors: list[FieldError] = []
+    mend: str | None = None
+
+
+def problem_response(problem: Problem, request_id: str, status: int | None = None) -> Response[Any]:
+    """The problem as an HTTP answer."""
+    status = status or problem.status
+    document = ProblemDocument(
+        type=f"/problems/{problem.code}",
+        title=problem.title,
+        status=status,
+        detail=problem.detail,
+        code=problem.code,
+        request_id=request_id,
+        retryable=problem.retryable,
+        errors=problem.errors,
+        mend=problem.mend,
+    )
+    headers = {"PSS-Request-Id": request_id}
+    if problem.retryable:
+        headers["Retry-After"] = "1"
+    if status == 401:  # noqa: PLR2004 - RFC 9110 wants the challenge with it
+        headers["WWW-Authenticate"] = 'Bearer realm="pss"'
+    return Response(document, status_code=status, media_type=_MEDIA_TYPE, headers=headers)
+
+
+def _request_id(request: Request[Any, Any, Any]) -> str:
+    return str(request.scope.get("pss_request_id", ""))
+
+
+def _known(request: Request[Any, Any, Any], error: Problem) -> Response[Any]:
+    return problem_response(error, _request_id(request))
+
+
+def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    status = error.status_code
+    if isinstance(error, NotFoundException):
+        problem: Problem = NotFound(f"There is nothing at {request.url.path}.")
+    elif isinstance(error, MethodNotAllowedException):
+        problem = BadRequest(
+            f"{request.method} is not possible at {request.url.path}.", code="method-not-allowed"
+        )
+    elif status == 413:  # noqa: PLR2004 - named by the next line
+        problem = BadRequest("The body is larger than this service accepts.", code="too-large")
+    elif isinstance(error.__cause__, SerializationException | msgspec.DecodeError):
+        problem = BadRequest(f"The body is not JSON: {error.detail}.", code="not-json")
+    else:
+        problem = BadRequest(error.detail, code="bad-request")
+    return problem_response(problem, _request_id(request), status)
+
+
+def _validation(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Say everything that is wrong with a body or the parameters, not the first thing only."""
+    request_id = _request_id(request)
+    route_handler = request.route_handler
+    field = getattr(route_handler, "parsed_data_field", None)
+    if field is not None:
+        body = ScopeState.from_scope(request.scope).body  # read before the types were checked
+        try:
+            value = msgspec.json.decode(body if isinstance(body, bytes) else b"")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            problem: Problem = BadRequest("The body is not JSON.", code="not-json")
+            return problem_response(problem, request_id)
+        errors = explain(value, field.raw)
+        if errors:
+            return problem_response(Invalid(errors=errors), request_id)
+    errors = [
+        FieldError(
+            pointer=f"/{one.get('key', '')}",
+            detail=f"{str(one.get('message', 'invalid')).rstrip('.')}.",
+            code="invalid",
+        )
+        for one in getattr(error, "extra", None) or []
+        if isinstance(one, dict)
+    ]
+    detail = "" if errors else str(getattr(error, "detail", "")) or "The request can't be read."
+    return problem_response(Invalid(detail, errors=errors), request_id)
+
+
+def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    request_id = _request_id(request)
+    try:
+        with database_problems():
+            raise error
+    except Problem as problem:
+        if isinstance(problem, Unavailable):
+            _log.warning("unavailable", code=problem.code, request_id=request_id)
+        return problem_response(problem, request_id)
+    except Exception:
+        _log.exception("request_failed", request_id=request_id, path=request.url.path)
+    return problem_response(
+        Problem("Something went wrong on our side; the request id tells us what."), request_id
+    )
+
+
+HANDLERS: ExceptionHandlersMap = {
+    Problem: _known,
+    ValidationException: _validation,
+    SerializationException: _validation,
+    ClientException: _http,
+    HTTPException: _http,
+    Exception: _unexpected,
+}

@@ -1,0 +1,60 @@
+"""The façade: all that a plugin may import from the kernel."""
+
+from pss_kernel._version import __version__
+from pss_kernel.auth import Actor
+from pss_kernel.errors import (
+    BadRequest,
+    Conflict,
+    FieldError,
+    Forbidden,
+    Gone,
+    Invalid,
+    NotFound,
+    PluginNotEnabled,
+    Problem,
+    Unauthorised,
+    Unavailable,
+)
+from pss_kernel.hooks import hookspec, service
+from pss_kernel.answers import Answer, Content, Page
+from pss_kernel.ids import check_id, new_id
+from pss_kernel.messaging import Event
+from pss_kernel.money import Money, exponent, round_share
+from pss_kernel.persistence import UnitOfWork, Work, tenant_metadata
+from pss_kernel.plugin import FileFinding, Permission, Plugin, Progress
+from pss_kernel.tenancy import Tenant
+
+__all__ = [
+    "Actor",
+    "Answer",
+    "BadRequest",
+    "Conflict",
+    "Content",
+    "Event",
+    "FieldError",
+    "FileFinding",
+    "Forbidden",
+    "Gone",
+    "Invalid",
+    "Money",
+    "NotFound",
+    "Page",
+    "Permission",
+    "Plugin",
+    "PluginNotEnabled",
+    "Problem",
+    "Progress",
+    "Tenant",
+    "Unauthorised",
+    "Unavailable",
+    "UnitOfWork",
+    "Work",
+    "__version__",
+    "check_id",
+    "exponent",
+    "hookspec",
+    "new_id",
+    "round_share",
+    "service",
+    "tenant_metadata",
+]

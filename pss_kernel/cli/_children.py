@@ -1,0 +1,126 @@
+"""Processes that ``pss serve`` runs beside the HTTP server, and ends with it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from pss_kernel.errors import Invalid, Unavailable
+from pss_kernel.plugin import Sidecar
+from pss_kernel.registry import Registry
+
+__all__ = ["Children", "check_port_free", "free_port", "wait_until_answering"]
+
+_PR_SET_PDEATHSIG = 1
+_STOP_SECONDS = 12.0
+
+
+class Children:
+    """Started in order, ended in reverse, each by its own id."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
+
+    def start_sidecars(self, registry: Registry) -> None:
+        """The servers that plugins bring; their addresses go into this process's environment."""
+        for plugin in registry.plugins.values():
+            for sidecar in plugin.sidecars:
+                if sidecar.env_url not in os.environ:
+                    self._start_sidecar(sidecar)
+
+    def _start_sidecar(self, sidecar: Sidecar) -> None:
+        port = free_port()
+        state = self._data_dir / f"{sidecar.name}.sqlite"
+        state.parent.mkdir(parents=True, exist_ok=True)
+        argv = [*sidecar.argv, "--port", str(port), "--state", str(state)]
+        process = self.start(sidecar.name, argv)
+        wait_until_answering(f"http://127.0.0.1:{port}/", lambda: process.poll() is None)
+        os.environ[sidecar.env_url] = f"http://127.0.0.1:{port}"
+
+    def start_worker(self) -> None:
+        """The worker of this installation."""
+        self.start("worker", [sys.executable, "-m", "pss_kernel.cli", "worker"])
+
+    def start(self, name: str, argv: list[str]) -> subprocess.Popen[bytes]:
+        """Start a process that a Ctrl-C in the terminal does not reach, only our own signal."""
+        process = subprocess.Popen(  # noqa: S603 - our own commands and those of plugins
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr.fileno(),
+            start_new_session=True,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - set before any thread
+        )
+        self._running.append((name, process))
+        return process
+
+    def ended(self) -> str | None:
+        """The name of a child that has ended by itself, if any has."""
+        for name, process in self._running:
+            if process.poll() is not None:
+                return name
+        return None
+
+    def stop(self) -> None:
+        """End all, politely first."""
+        for _, process in reversed(self._running):
+            if process.poll() is None:
+                process.terminate()
+        for _, process in reversed(self._running):
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._running.clear()
+
+
+def _end_with_parent() -> None:
+    """Linux: the child is told to end when its parent dies, however it dies."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def check_port_free(host: str, port: int) -> None:
+    """Raises Invalid where somebody listens there already, or may not."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Invalid(
+                f"Port {port} can't be used: {error.strerror}.",
+                code="port-taken",
+                mend="End what uses it, or give another one with --port.",
+            ) from error
+
+
+def wait_until_answering(
+    url: str, alive: Callable[[], bool], *, seconds: float = 60.0
+) -> None:
+    """Until something answers HTTP there. Raises Unavailable when it has ended or takes too long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and alive():
+        try:
+            httpx.get(url, timeout=2)
+        except httpx.TransportError:
+            time.sleep(0.05)  # nothing to wait on but the port itself
+        else:
+            return
+    raise Unavailable(f"Nothing answers at {url}.", mend="See what was printed above.")

@@ -1,0 +1,136 @@
+"""``pss doctor``: is everything here that is needed, and what to mend where it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import msgspec
+import typer
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+import aio_pika
+from pss_kernel._version import __version__
+from pss_kernel.cli._context import DataDir, Json, examples, installed_plugins, open_config, print_json
+from pss_kernel.config import Config
+from pss_kernel.errors import Problem
+from pss_kernel.installation import open_installation
+from pss_kernel.registry import Registry
+
+__all__ = ["register"]
+
+_SECONDS = 5.0
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing that was looked at."""
+
+    name: str
+    state: Literal["ok", "warning", "failed", "not configured"]
+    detail: str
+    mend: str = ""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("doctor", epilog=examples("pss doctor", "pss doctor --json"))(_doctor)
+
+
+def _doctor(data_dir: DataDir = None, json: Json = False) -> None:
+    """Check the installation and say what to mend; exit code 1 when something failed."""
+    config = open_config(data_dir)
+    checks = asyncio.run(_checks(config))
+    if json:
+        print_json({"checks": checks})
+    else:
+        for check in checks:
+            sys.stdout.write(f"{check.state:15}{check.name:12}{check.detail}\n")
+            if check.mend:
+                sys.stdout.write(f"{'':27}{check.mend}\n")
+    if any(check.state == "failed" for check in checks):
+        raise typer.Exit(1)
+
+
+async def _checks(config: Config) -> list[Check]:
+    registry = installed_plugins()
+    found = [
+        Check("python", "ok", f"{platform.python_version()} on {platform.platform()}"),
+        Check("kernel", "ok", __version__),
+        Check("plugins", "ok", f"{len(registry.plugins)} usable: {', '.join(registry.plugins)}"),
+        *(Check("plugins", "failed", f"{one.name}: {one.reason}", one.mend) for one in registry.broken),
+        _data_dir(config),
+        await _database(config, registry),
+        await _service("rabbitmq", config.amqp_url, "PSS_AMQP_URL", _rabbitmq),
+        await _service("redis", config.redis_url, "PSS_REDIS_URL", _redis),
+    ]
+    if config.database_url and not config.app_database_url:
+        found.append(
+            Check(
+                "roles",
+                "warning",
+                "The application logs in as the owner and takes a lesser role.",
+                "In production set PSS_APP_DATABASE_URL to the login pss_app.",
+            )
+        )
+    return found
+
+
+def _data_dir(config: Config) -> Check:
+    folder = config.data_dir
+    while not folder.exists():
+        folder = folder.parent
+    if os.access(folder, os.W_OK):
+        return Check("data folder", "ok", str(config.data_dir))
+    return Check(
+        "data folder", "failed", f"{config.data_dir} can't be written.", "Give another --data-dir."
+    )
+
+
+async def _database(config: Config, registry: Registry) -> Check:
+    kind = "server" if config.database_url else "embedded"
+    try:
+        async with open_installation(config, registry) as installation:
+            async with installation.database.owner() as owner:
+                version = await owner.fetchval("SHOW server_version")
+            count = len(list(installation.directory))
+    except (Problem, OSError) as error:
+        detail = error.detail if isinstance(error, Problem) else str(error)
+        mend = error.mend if isinstance(error, Problem) else None
+        return Check("database", "failed", detail, mend or "")
+    return Check("database", "ok", f"PostgreSQL {version} ({kind}), {count} tenants")
+
+
+async def _service(
+    name: str, url: str | None, variable: str, ping: Callable[[str], Awaitable[str]]
+) -> Check:
+    if url is None:
+        return Check(name, "not configured", f"{variable} is not set; not needed to run.")
+    try:
+        async with asyncio.timeout(_SECONDS):
+            return Check(name, "ok", await ping(url))
+    except (OSError, TimeoutError, RedisError, aio_pika.exceptions.AMQPError, ValueError) as error:
+        return Check(
+            name, "failed", f"{type(error).__name__}: {error}", f"Start it, or correct {variable}."
+        )
+
+
+async def _rabbitmq(url: str) -> str:
+    connection = await aio_pika.connect(url)
+    await connection.close()
+    return "answers"
+
+
+async def _redis(url: str) -> str:
+    client = Redis.from_url(url)
+    try:
+        facts = await client.info("server")
+    finally:
+        await client.aclose()
+    return f"Redis {facts['redis_version']}"
+
+

@@ -1,0 +1,67 @@
+"""The commands, those of the plugins included, and what a mistake looks like."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from pss_kernel._version import __version__
+from pss_kernel.cli import _decode, _doctor, _keys, _plugins, _serve, _tenants
+from pss_kernel.cli._context import installed_plugins
+from pss_kernel.config import Config
+from pss_kernel.errors import Problem
+from pss_kernel.observability import configure_logging
+
+__all__ = ["main"]
+
+_MISTAKE = 2
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's mistake is told in plain words, with exit code 2."""
+    try:
+        configure_logging(Config.from_environment())
+        build()(prog_name="pss")
+    except Problem as problem:
+        sys.stderr.write(f"Error: {problem.sentence}\n")
+        sys.exit(_MISTAKE)
+    except BrokenPipeError:
+        sys.exit(0)
+    sys.exit(0)
+
+
+def build() -> typer.Typer:
+    """The whole command tree: the kernel's commands and each installed plugin's groups."""
+    app = typer.Typer(
+        name="pss",
+        help="Run a passenger service system: serve tenants, apply their files, look inside.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+
+    @app.callback()
+    def options(
+        version: Annotated[
+            bool, typer.Option("--version", help="Print the version and stop.")
+        ] = False,
+    ) -> None:
+        if version:
+            sys.stdout.write(f"pss {__version__}\n")
+            raise typer.Exit
+
+    registry = installed_plugins()
+    _serve.register(app)
+    _doctor.register(app)
+    app.add_typer(_tenants.app, name="tenant")
+    app.add_typer(_plugins.app, name="plugin")
+    app.add_typer(_keys.app, name="apikey")
+    app.add_typer(_decode.group(registry), name="decode")
+    for plugin in registry.plugins.values():
+        for name, group in plugin.command_groups.items():
+            app.add_typer(group, name=name)
+    return app
+

@@ -1,0 +1,205 @@
+"""``pss serve`` and ``pss worker``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+import uvloop
+from granian import Granian
+from granian.constants import Interfaces, Loops
+
+from pss_kernel.cli._children import Children, check_port_free, wait_until_answering
+from pss_kernel.cli._context import DataDir, examples, installed_plugins, open_config, progress_bars
+from pss_kernel.config import Config
+from pss_kernel.errors import Invalid
+from pss_kernel.installation import Installation, open_installation
+from pss_kernel.messaging._worker import run_worker
+from pss_kernel.registry import Registry
+from pss_kernel.tenancy._file import load_tenant
+from pss_kernel.tenancy._plan import apply_tenant
+
+__all__ = ["register", "serve"]
+
+_APPLICATION = "pss_api.app:application"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the two commands."""
+    app.command(
+        "serve",
+        epilog=examples(
+            "pss serve",
+            "pss serve --demo --port 8080",
+            "PSS_DATABASE_URL=postgresql://owner@db/pss pss serve --host 0.0.0.0 --workers 4",
+        ),
+    )(_serve_command)
+    app.command(
+        "worker",
+        epilog=examples("pss worker", "PSS_AMQP_URL=amqp://guest:guest@mq/ pss worker"),
+    )(_worker_command)
+
+
+def _serve_command(
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Apply every tenant of the tenants folder first.")
+    ] = False,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Server processes.")] = 1,
+    tenants: Annotated[
+        Path, typer.Option(help="With --demo: the folder of tenant folders.")
+    ] = Path("tenants"),
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse to start with a broken plugin.")
+    ] = False,
+    with_worker: Annotated[
+        bool, typer.Option("--worker/--no-worker", help="Run a worker beside the server.")
+    ] = True,
+    data_dir: DataDir = None,
+) -> None:
+    """Serve HTTP, with a worker beside it, until interrupted."""
+    config = open_config(data_dir)
+    serve(
+        config,
+        host=host,
+        port=port,
+        workers=workers,
+        with_worker=with_worker,
+        registry=_usable_plugins(strict=strict),
+        demo_tenants=tenants if demo else None,
+        ready=lambda base: _print_next(base, demo=demo),
+    )
+
+
+def _usable_plugins(*, strict: bool) -> Registry:
+    registry = installed_plugins()
+    if strict:
+        registry.refuse_broken()
+    return registry
+
+
+def serve(
+    config: Config,
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    with_worker: bool,
+    registry: Registry,
+    demo_tenants: Path | None,
+    ready: Callable[[str], None],
+) -> None:
+    """Prepare the database, start what runs beside, and serve until a signal ends it."""
+    check_port_free(host, port)
+    os.environ["PSS_DATA_DIR"] = str(config.data_dir)
+    children = Children(config.data_dir)
+    try:
+        children.start_sidecars(registry)
+        asyncio.run(_serve_prepared(config, registry, demo_tenants))
+        if with_worker:
+            children.start_worker()
+        server = Granian(
+            _APPLICATION,
+            factory=True,
+            address=host,
+            port=port,
+            interface=Interfaces.ASGI,
+            loop=Loops.uvloop,
+            workers=workers,
+            log_enabled=False,
+            backlog=2048,
+            respawn_failed_workers=True,
+        )
+        base = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compared, not bound
+        announce = threading.Thread(
+            target=_announce, args=(base, children, lambda: ready(base)), daemon=True
+        )
+        announce.start()
+        server.serve()
+    finally:
+        children.stop()
+
+
+def _announce(base: str, children: Children, ready: Callable[[], None]) -> None:
+    wait_until_answering(f"{base}/health", lambda: children.ended() is None)
+    ready()
+
+
+async def _serve_prepared(
+    config: Config, registry: Registry, demo_tenants: Path | None
+) -> None:
+    async with open_installation(config, registry) as installation:
+        if demo_tenants is not None:
+            await apply_folder(installation, demo_tenants)
+
+
+async def apply_folder(installation: Installation, folder: Path) -> list[str]:
+    """Apply every tenant of a folder of tenants; their codes."""
+    folders = sorted(path.parent for path in folder.glob("*/tenant.toml"))
+    if not folders:
+        raise Invalid(
+            f"There are no tenants in {folder}.",
+            code="no-tenants",
+            mend="Run it where the 'tenants' folder is, or name one with --tenants.",
+        )
+    codes = []
+    for one in folders:
+        wanted = load_tenant(one, installation.registry)
+        with progress_bars() as report:
+            changes = await apply_tenant(installation, wanted, report)
+        done = f"{len(changes)} changes applied" if changes else "as its files say"
+        sys.stderr.write(f"  {wanted.name}: {done}\n")
+        codes.append(wanted.code)
+    return codes
+
+
+def _print_next(base: str, *, demo: bool) -> None:
+    lines = [f"Serving at {base}   (Ctrl-C stops)", f"  OpenAPI page    {base}/docs"]
+    codes = _tenant_codes(base) if demo else []
+    for code in codes:
+        lines.append(f"  {code:15} http://{code}.localhost:{base.rpartition(':')[2]}/v1/tenant")
+    if codes:
+        lines += [
+            "Try next:",
+            f"  curl -H 'PSS-Tenant: {codes[0]}' {base}/v1/markets",
+            f"  pss apikey create --tenant {codes[0]} --scopes '*'",
+            "The journey with curl is in README.md.",
+        ]
+    else:
+        lines.append("Next: pss tenant apply FOLDER   (or 'pss serve --demo' for the demonstration)")
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def _tenant_codes(base: str) -> list[str]:
+    codes = []
+    for folder in sorted(Path("tenants").glob("*/tenant.toml")):
+        code = folder.parent.name
+        if httpx.get(f"{base}/v1/tenant", headers={"PSS-Tenant": code}).is_success:
+            codes.append(code)
+    return codes
+
+
+def _worker_command(data_dir: DataDir = None) -> None:
+    """Relay events, run their handlers and the recurring jobs, until interrupted."""
+    config = open_config(data_dir)
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for one in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(one, stop.set)
+        async with open_installation(config, installed_plugins()) as installation:
+            await run_worker(installation, stop)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work())

@@ -1,0 +1,65 @@
+"""Where the installation finds its database, broker and cache: environment variables only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from pss_kernel.errors import Invalid
+
+__all__ = ["Config"]
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of one installation. With none given it runs embedded, in ``data_dir``."""
+
+    data_dir: Path
+    """Holds the embedded database and what the programs write."""
+    database_url: str | None = None
+    """``PSS_DATABASE_URL``: a login that may create roles and schemas; None: embedded."""
+    app_database_url: str | None = None
+    """``PSS_APP_DATABASE_URL``: the application's own login, with no table rights of its own.
+    None: the owner's login, reduced to the role ``pss_app`` when it connects."""
+    amqp_url: str | None = None
+    """``PSS_AMQP_URL``: RabbitMQ; None: events are delivered in place by the worker."""
+    redis_url: str | None = None
+    """``PSS_REDIS_URL``; None: no shared cache."""
+    base_domain: str = "localhost"
+    """``PSS_BASE_DOMAIN``: a tenant answers at ``<code>.<base domain>``."""
+    role_prefix: str = ""
+    """``PSS_ROLE_PREFIX``: keeps two installations in one PostgreSQL server apart."""
+    pool_size: int = 16
+    """``PSS_POOL_SIZE``: database connections per process."""
+    max_body_bytes: int = 1_000_000
+    """``PSS_MAX_BODY_BYTES``: a larger request body is refused with 413."""
+    log_format: str = "console"
+    """``PSS_LOG_FORMAT``: ``console`` or ``json``."""
+    log_level: str = "info"
+    """``PSS_LOG_LEVEL``: debug, info, warning or error."""
+
+    @classmethod
+    def from_environment(
+        cls, environment: Mapping[str, str] | None = None, *, data_dir: Path | None = None
+    ) -> Config:
+        """Read every ``PSS_…`` variable. Raises Invalid with the variable's name."""
+        environment = os.environ if environment is None else environment
+        given: dict[str, str] = {}
+        for name in cls.__struct_fields__:
+            value = environment.get(f"PSS_{name.upper()}", "").strip()
+            if value:
+                given[name] = value
+        if data_dir is not None:
+            given["data_dir"] = str(data_dir)
+        given.setdefault("data_dir", "var")
+        try:
+            config = msgspec.convert(
+                given, cls, strict=False, dec_hook=lambda kind, value: kind(value)
+            )
+        except msgspec.ValidationError as error:
+            raise Invalid(
+                f"A PSS_ environment variable is wrong: {error}.", code="invalid-configuration"
+            ) from error
+        return msgspec.structs.replace(config, data_dir=config.data_dir.expanduser().resolve())

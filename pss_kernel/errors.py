@@ -1,0 +1,134 @@
+"""One root for every error that a person or a program may meet.
+
+Each carries a stable ``code`` (kebab-case), a sentence in ``detail`` that says what is wrong,
+and, where there is something to do, how to mend it. The HTTP layer turns them into RFC 9457
+problem documents; the command line prints them in plain words and exits with 2.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+__all__ = [
+    "BadRequest",
+    "Conflict",
+    "FieldError",
+    "Forbidden",
+    "Gone",
+    "IdempotencyMismatch",
+    "Invalid",
+    "NotFound",
+    "PluginNotEnabled",
+    "Problem",
+    "TenantUnknown",
+    "Unauthorised",
+    "Unavailable",
+]
+
+
+class FieldError(msgspec.Struct, frozen=True, kw_only=True):
+    """One failing field: ``pointer`` is a JSON pointer (RFC 6901) into what was sent."""
+
+    pointer: str
+    detail: str
+    code: str = "invalid"
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
+    """The root of all errors raised on purpose."""
+
+    status: ClassVar[int] = 500
+    code: str = "internal"
+    title: ClassVar[str] = "Something went wrong"
+    retryable: bool = False
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        code: str | None = None,
+        errors: list[FieldError] | None = None,
+        mend: str | None = None,
+        retryable: bool | None = None,
+    ) -> None:
+        self.detail = detail or self.title
+        self.mend = mend
+        self.errors = errors or []
+        if code is not None:
+            self.code = code
+        if retryable is not None:
+            self.retryable = retryable
+        super().__init__(self.sentence)
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong and, where known, how to mend it."""
+        return f"{self.detail} {self.mend}" if self.mend else self.detail
+
+
+class BadRequest(Problem):
+    """The request can't be read."""
+
+    status, code, title = 400, "bad-request", "The request can't be read"
+
+
+class Unauthorised(Problem):
+    """No credentials, or ones that are not known."""
+
+    status, code, title = 401, "unauthorised", "Credentials are needed"
+
+
+class Forbidden(Problem):
+    """Known credentials that may not do this."""
+
+    status, code, title = 403, "forbidden", "These credentials may not do this"
+
+
+class NotFound(Problem):
+    """Nothing here under that id for this tenant."""
+
+    status, code, title = 404, "not-found", "Not found"
+
+
+class PluginNotEnabled(NotFound):
+    """The capability is installed but this tenant has not enabled it."""
+
+    code, title = "plugin-not-enabled", "This capability is not enabled here"
+
+
+class TenantUnknown(NotFound):
+    """No tenant answers to that host name or header."""
+
+    code, title = "tenant-unknown", "No such tenant"
+
+
+class Conflict(Problem):
+    """The state of the resource does not allow it (any more)."""
+
+    status, code, title = 409, "conflict", "The state does not allow this"
+
+
+class Gone(Problem):
+    """It existed and has ended."""
+
+    status, code, title = 410, "gone", "No longer available"
+
+
+class Invalid(Problem):
+    """Well-formed but wrong; ``errors`` lists every failing field."""
+
+    status, code, title = 422, "invalid", "Some values are not valid"
+
+
+class IdempotencyMismatch(Invalid):
+    """The same Idempotency-Key was used with another body."""
+
+    code, title = "idempotency-key-reused", "The Idempotency-Key was used with another body"
+
+
+class Unavailable(Problem):
+    """A part that this needs does not answer now; trying again later may work."""
+
+    status, code, title, retryable = 503, "unavailable", "Temporarily unavailable", True

@@ -1,0 +1,124 @@
+"""One running installation: its configuration, plugins, database and tenants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+
+from pss_kernel.auth import Actor
+from pss_kernel.config import Config
+from pss_kernel.errors import Invalid
+from pss_kernel.ids import new_id
+from pss_kernel.messaging._wake import RelayWaker
+from pss_kernel.persistence import Correlation, Database, UnitOfWork, Work, open_unit_of_work
+from pss_kernel.persistence._embedded import EmbeddedPostgres
+from pss_kernel.persistence._migrations import upgrade_control
+from pss_kernel.registry import Registry
+from pss_kernel.tenancy import Directory, Tenant
+from pss_kernel.tenancy._provision import enable_pending
+
+__all__ = ["Installation", "open_installation"]
+
+_log = structlog.get_logger("pss")
+_SYSTEM = Actor("system")
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Installation:
+    """What every part of a process shares. Made by ``open_installation``."""
+
+    def __init__(self, config: Config, registry: Registry, database: Database) -> None:
+        self.config = config
+        self.registry = registry
+        self.database = database
+        self.directory = Directory(database, config.base_domain)
+        self._waker = RelayWaker(database)
+
+    def settings_of(self, tenant: Tenant, kind: type[S]) -> S:
+        """A tenant's settings of the plugin that declares the type ``kind``."""
+        decoded = tenant.decoded_settings.get(kind)
+        if decoded is None:
+            state = tenant.plugins.get(self.registry.plugin_of_settings(kind))
+            decoded = msgspec.convert(state.settings if state else {}, kind)
+            tenant.decoded_settings[kind] = decoded
+        result: S = decoded
+        return result
+
+    @asynccontextmanager
+    async def unit_of_work(
+        self,
+        tenant: Tenant,
+        actor: Actor = _SYSTEM,
+        correlation: Correlation | None = None,
+    ) -> AsyncIterator[UnitOfWork]:
+        """A transaction bound to the tenant; see UnitOfWork."""
+        correlation = correlation or Correlation(new_id("cor"))
+        async with open_unit_of_work(self, tenant, actor, correlation) as uow:
+            yield uow
+
+    def work(
+        self, tenant: Tenant, actor: Actor = _SYSTEM, correlation: Correlation | None = None
+    ) -> Work:
+        """Several transactions, one after the other; see Work."""
+        return Work(self, tenant, actor, correlation or Correlation(new_id("cor")))
+
+    def wake_relay(self) -> None:
+        """Tell the relay that events wait; many calls become one."""
+        self._waker.wake()
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        await self.directory.stop()
+        await self._waker.stop()
+        await self.database.close()
+
+
+@asynccontextmanager
+async def open_installation(
+    config: Config, registry: Registry | None = None, *, strict: bool = False
+) -> AsyncIterator[Installation]:
+    """Start (embedded) or reach the database, bring its control schema up to date, and go.
+
+    Raises Unavailable where the database can't be reached.
+    """
+    registry = registry or Registry.discover(strict=strict)
+    embedded = None
+    if config.database_url is None:
+        embedded = EmbeddedPostgres(config.data_dir)
+        await asyncio.to_thread(embedded.acquire)
+    try:
+        owner_url = config.database_url or (embedded.url if embedded else "")
+        database = Database(config, owner_url, embedded=embedded is not None)
+        try:
+            await upgrade_control(database)
+        except OSError as error:
+            raise Invalid(
+                f"The database at {database.owner_url.render_as_string()} can't be reached: "
+                f"{error}.",
+                code="database-unreachable",
+                mend="Start it, or correct PSS_DATABASE_URL (without it, an embedded one is used).",
+            ) from error
+        installation = Installation(config, registry, database)
+        try:
+            await installation.directory.refresh()
+            await enable_pending(installation)
+            installation.directory.start()
+            yield installation
+        finally:
+            await installation.close()
+    finally:
+        if embedded is not None:
+            await asyncio.to_thread(embedded.release)
+
+
+def describe(installation: Installation) -> dict[str, Any]:
+    """What is running, for logs and ``pss doctor``."""
+    return {
+        "plugins": list(installation.registry.plugins),
+        "tenants": [tenant.code for tenant in installation.directory],
+    }

@@ -1,0 +1,92 @@
+"""Giving an event to those who consume it, bound to its tenant, effects exactly once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from pss_kernel.auth import Actor
+from pss_kernel.errors import TenantUnknown
+from pss_kernel.messaging._envelope import Envelope
+from pss_kernel.persistence import Correlation
+from pss_kernel.plugin import Handler
+
+if TYPE_CHECKING:
+    from pss_kernel.installation import Installation
+    from pss_kernel.persistence import UnitOfWork
+    from pss_kernel.tenancy import Tenant
+
+__all__ = ["DeliveryFailed", "deliver", "deliver_to"]
+
+_log = structlog.get_logger("pss.messaging")
+
+_RECEIVE = """
+INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING consumer
+"""
+_RECEIVED = "SELECT 1 FROM inbox WHERE consumer = $1 AND event_id = $2"
+
+
+class DeliveryFailed(Exception):
+    """At least one consumer failed; those that succeeded will not run again."""
+
+
+async def deliver(installation: Installation, envelope: Envelope) -> None:
+    """Give the event to every consumer that its tenant has enabled.
+
+    Raises DeliveryFailed when one failed, so that the message is tried again later.
+    """
+    failed: list[str] = []
+    for handler in installation.registry.handlers(envelope.type):
+        try:
+            await deliver_to(installation, handler, envelope)
+        except Exception:
+            _log.exception(
+                "handler_failed",
+                tenant=envelope.tenant,
+                handler=handler.name,
+                event_type=envelope.type,
+                event_id=str(envelope.id),
+            )
+            failed.append(handler.name)
+    if failed:
+        raise DeliveryFailed(f"{envelope.type} {envelope.id}: {', '.join(failed)}")
+
+
+async def deliver_to(installation: Installation, handler: Handler, envelope: Envelope) -> None:
+    """Run one consumer, unless it has had this event or its tenant has not enabled it."""
+    tenant = await _tenant_of(installation, envelope)
+    if handler.plugin not in tenant.enabled:
+        return
+    event = msgspec.convert(envelope.data, handler.event)
+    actor = Actor("system", handler.name)
+    correlation = Correlation(envelope.correlation_id, str(envelope.id))
+    with structlog.contextvars.bound_contextvars(
+        tenant=tenant.code, handler=handler.name, correlation_id=envelope.correlation_id
+    ):
+        if handler.takes == "uow":
+            async with installation.unit_of_work(tenant, actor, correlation) as uow:
+                if await _receive(uow, handler, envelope):
+                    await handler.function(uow=uow, event=event)
+            return
+        # One that calls other companies can't run in a single transaction: it must itself be
+        # safe to repeat, and is marked as done after it has succeeded.
+        async with installation.unit_of_work(tenant, actor, correlation) as uow:
+            if await uow.hot(_RECEIVED, handler.name, envelope.id):
+                return
+        await handler.function(work=installation.work(tenant, actor, correlation), event=event)
+        async with installation.unit_of_work(tenant, actor, correlation) as uow:
+            await _receive(uow, handler, envelope)
+
+
+async def _tenant_of(installation: Installation, envelope: Envelope) -> Tenant:
+    try:
+        return installation.directory.by_code(envelope.tenant)
+    except TenantUnknown:
+        await installation.directory.refresh()  # made a moment ago by another process
+        return installation.directory.by_code(envelope.tenant)
+
+
+async def _receive(uow: UnitOfWork, handler: Handler, envelope: Envelope) -> bool:
+    return bool(await uow.hot(_RECEIVE, handler.name, envelope.id))

@@ -1,0 +1,130 @@
+"""Recurring work of the plugins, once per tenant however many workers there are."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import structlog
+from cronsim import CronSim
+from sqlalchemy import text
+
+from pss_kernel.auth import Actor
+from pss_kernel.plugin import Job
+
+if TYPE_CHECKING:
+    from pss_kernel.installation import Installation
+    from pss_kernel.tenancy import Tenant
+
+__all__ = ["JobRunner", "next_run", "run_job"]
+
+_log = structlog.get_logger("pss.jobs")
+_TICK_SECONDS = 0.5
+_AT_ONCE = 4
+
+_REGISTER = text("""
+INSERT INTO pss.job (tenant, plugin, name, next_run_at) VALUES (:tenant, :plugin, :name, :at)
+ON CONFLICT DO NOTHING
+""")
+# A lease, so that a worker that dies leaves the job to another one.
+_CLAIM = text("""
+UPDATE pss.job SET leased_until = now() + interval '2 minutes', last_started_at = now()
+WHERE (tenant, plugin, name) IN (
+  SELECT tenant, plugin, name FROM pss.job
+  WHERE next_run_at <= now() AND (leased_until IS NULL OR leased_until < now())
+  ORDER BY next_run_at LIMIT :most FOR UPDATE SKIP LOCKED)
+RETURNING tenant, plugin, name
+""")
+_FINISH = text("""
+UPDATE pss.job SET leased_until = NULL, next_run_at = :at, last_error = :error
+WHERE tenant = :tenant AND plugin = :plugin AND name = :name
+""")
+
+
+def next_run(job: Job, time_zone: str, after: datetime) -> datetime:
+    """When a job runs next: cron expressions are read in the tenant's own time zone."""
+    if job.cron is not None:
+        return next(CronSim(job.cron, after.astimezone(ZoneInfo(time_zone)))).astimezone(UTC)
+    return after + timedelta(seconds=job.every or 0)
+
+
+async def run_job(installation: Installation, tenant: Tenant, job: Job) -> None:
+    """Run a job once, bound to the tenant."""
+    actor = Actor("system", f"{job.plugin}.{job.name}")
+    if job.takes == "work":
+        await job.function(work=installation.work(tenant, actor))
+    else:
+        async with installation.unit_of_work(tenant, actor) as uow:
+            await job.function(uow=uow)
+
+
+class JobRunner:
+    """Looks for due jobs of all tenants and runs a few at a time."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._jobs = {
+            (plugin.name, job.name): job
+            for plugin in installation.registry.plugins.values()
+            for job in plugin.jobs
+        }
+        self._known: set[tuple[str, str, str]] = set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self._register()
+                while await self._run_due():
+                    pass
+            except Exception as error:  # noqa: BLE001 - the next tick tries again
+                _log.warning("jobs_not_run", error=repr(error))
+            await asyncio.sleep(_TICK_SECONDS)
+
+    async def _register(self) -> None:
+        """Give each job of a newly enabled plugin its row."""
+        wanted = {
+            (tenant.code, plugin, name): next_run(job, tenant.time_zone, datetime.now(UTC))
+            for tenant in self._installation.directory
+            for (plugin, name), job in self._jobs.items()
+            if plugin in tenant.enabled and (tenant.code, plugin, name) not in self._known
+        }
+        if not wanted:
+            return
+        async with self._installation.database.relay_engine.begin() as connection:
+            await connection.execute(
+                _REGISTER,
+                [
+                    {"tenant": tenant, "plugin": plugin, "name": name, "at": at}
+                    for (tenant, plugin, name), at in wanted.items()
+                ],
+            )
+        self._known |= wanted.keys()
+
+    async def _run_due(self) -> bool:
+        async with self._installation.database.relay_engine.begin() as connection:
+            due = (await connection.execute(_CLAIM, {"most": _AT_ONCE})).all()
+        await asyncio.gather(*(self._run_one(*row) for row in due))
+        return bool(due)
+
+    async def _run_one(self, code: str, plugin: str, name: str) -> None:
+        job = self._jobs.get((plugin, name))
+        error = None
+        zone = "UTC"
+        try:
+            tenant = self._installation.directory.by_code(code)
+            zone = tenant.time_zone
+            if job is not None and plugin in tenant.enabled:
+                await run_job(self._installation, tenant, job)
+        except Exception as failure:
+            _log.exception("job_failed", tenant=code, plugin=plugin, job=name)
+            error = type(failure).__name__
+        now = datetime.now(UTC)
+        at = next_run(job, zone, now) if job is not None else now + timedelta(hours=1)
+        async with self._installation.database.relay_engine.begin() as connection:
+            await connection.execute(
+                _FINISH,
+                {"tenant": code, "plugin": plugin, "name": name, "at": at, "error": error},
+            )

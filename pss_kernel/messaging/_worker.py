@@ -1,0 +1,23 @@
+"""The worker: relays events, runs their handlers, and runs recurring jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from pss_kernel.messaging._jobs import JobRunner
+from pss_kernel.messaging._relay import relay_running
+
+if TYPE_CHECKING:
+    from pss_kernel.installation import Installation
+
+__all__ = ["run_worker"]
+
+
+async def run_worker(installation: Installation, stop: asyncio.Event) -> None:
+    """Work until ``stop`` is set; what is in hand is finished first."""
+    async with relay_running(installation):
+        jobs = asyncio.create_task(JobRunner(installation).run(), name="pss jobs")
+        await stop.wait()
+        jobs.cancel()
+        await asyncio.gather(jobs, return_exceptions=True)

@@ -1,0 +1,18 @@
+"""Storage: engines, the unit of work, migrations, the embedded server."""
+
+from pss_kernel.persistence._database import Database, Roles
+from pss_kernel.persistence._metadata import tenant_metadata
+from pss_kernel.persistence._unit_of_work import Correlation, UnitOfWork, open_unit_of_work
+from pss_kernel.persistence._work import Answered, Idempotency, Work
+
+__all__ = [
+    "Answered",
+    "Correlation",
+    "Database",
+    "Idempotency",
+    "Roles",
+    "UnitOfWork",
+    "Work",
+    "open_unit_of_work",
+    "tenant_metadata",
+]

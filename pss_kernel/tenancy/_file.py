@@ -1,0 +1,210 @@
+"""Reading ``tenant.toml``: every error at once, each with its line and how to mend it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from pss_kernel.errors import FieldError, Invalid
+from pss_kernel.money import exponent
+from pss_kernel.plugin import FileFinding
+from pss_kernel.registry import Registry
+from pss_kernel.validation import explain
+
+__all__ = ["InvalidTenant", "TenantDefinition", "load_tenant"]
+
+_HOST = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
+
+
+class InvalidTenant(Invalid):
+    """A tenant's folder has errors; ``findings`` are all of them."""
+
+    code, title = "invalid-tenant", "The tenant's files have errors"
+
+    def __init__(self, findings: list[FileFinding]) -> None:
+        self.findings = findings
+        super().__init__(
+            "\n".join(str(one) for one in findings),
+            errors=[
+                FieldError(pointer=f"{one.path}:{one.line or 1}", detail=one.message)
+                for one in findings
+            ],
+        )
+
+
+class _Tenant(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    code: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{1,40}$")]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
+    time_zone: str
+    locales: Annotated[list[str], msgspec.Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: ["en"]
+    )
+    domains: list[Annotated[str, msgspec.Meta(pattern=_HOST)]] = []
+
+
+class _File(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    tenant: _Tenant
+    brand: dict[str, str] = {}
+    plugins: dict[str, dict[str, Any]] = {}
+
+
+class TenantDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant as its folder describes it; ``plugins`` maps names to settings."""
+
+    folder: Path
+    code: str
+    name: str
+    currency: str
+    time_zone: str
+    locales: list[str]
+    domains: list[str]
+    brand: dict[str, str]
+    plugins: dict[str, dict[str, Any]]
+
+
+def load_tenant(folder: Path, registry: Registry) -> TenantDefinition:
+    """Read and check a tenant's folder, the plugins' own files included.
+
+    Raises InvalidTenant with every error, Invalid where there is no ``tenant.toml``.
+    """
+    path = folder / "tenant.toml"
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise Invalid(
+            f"There is no readable {path}.",
+            code="no-tenant-file",
+            mend="Give the folder of a tenant, for example tenants/aurelis.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise Invalid(f"{path} is not UTF-8 text.", code="no-tenant-file") from error
+    try:
+        value = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidTenant([_syntax_finding(path, error)]) from error
+    findings = list(_findings(path, text, value, registry))
+    if not findings:
+        findings = list(_file_findings(folder, value, registry))
+    if any(one.severity == "error" for one in findings):
+        raise InvalidTenant(findings)
+    file = msgspec.convert(value, _File)
+    return TenantDefinition(
+        folder=folder,
+        brand=file.brand,
+        plugins=file.plugins,
+        **msgspec.structs.asdict(file.tenant),
+    )
+
+
+def _syntax_finding(path: Path, error: tomllib.TOMLDecodeError) -> FileFinding:
+    match = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+    return FileFinding(
+        path=path,
+        line=int(match[1]) if match else None,
+        column=int(match[2]) if match else None,
+        message=str(error).partition(" (at ")[0] + ".",
+        mend="Correct the TOML here.",
+    )
+
+
+def _findings(path: Path, text: str, value: Any, registry: Registry) -> Iterator[FileFinding]:
+    lines = line_numbers(text)
+
+    def found(error: FieldError, mend: str = "") -> FileFinding:
+        return FileFinding(
+            path=path,
+            line=_nearest(lines, error.pointer),
+            message=f"{error.pointer.lstrip('/').replace('/', '.')}: {error.detail}",
+            mend=mend,
+        )
+
+    for error in explain(value, _File):
+        yield found(error)
+    tenant = value.get("tenant") if isinstance(value.get("tenant"), dict) else {}
+    yield from (found(error, mend) for error, mend in _tenant_errors(tenant))
+    plugins = value.get("plugins")
+    for name, settings in plugins.items() if isinstance(plugins, dict) else ():
+        pointer = f"/plugins/{name}"
+        if name not in registry.plugins:
+            yield found(*_not_usable(pointer, name, registry))
+        elif isinstance(settings, dict):
+            for error in explain(settings, registry[name].settings, pointer=pointer):
+                yield found(error)
+            for needed in registry.closure([name]):
+                if needed != name and needed not in plugins:
+                    detail = f"It requires the plugin {needed!r}, which this file does not enable."
+                    yield found(
+                        FieldError(pointer=pointer, detail=detail), f"Add [plugins.{needed}]."
+                    )
+
+
+def _tenant_errors(tenant: dict[str, Any]) -> Iterator[tuple[FieldError, str]]:
+    """What the types can't say."""
+    currency, zone = tenant.get("currency"), tenant.get("time_zone")
+    if isinstance(currency, str):
+        try:
+            exponent(currency)
+        except Invalid as error:
+            yield FieldError(pointer="/tenant/currency", detail=error.detail), "Use EUR, JPY, …"
+    if isinstance(zone, str):
+        try:
+            ZoneInfo(zone)
+        except (KeyError, ValueError, OSError):
+            detail = f"{zone!r} is not a time zone of the IANA database."
+            yield FieldError(pointer="/tenant/time_zone", detail=detail), "Use Europe/Vienna, …"
+
+
+def _not_usable(pointer: str, name: str, registry: Registry) -> tuple[FieldError, str]:
+    for broken in registry.broken:
+        if broken.name == name:
+            detail = f"The plugin can't be used. {broken.reason}"
+            return FieldError(pointer=pointer, detail=detail), broken.mend
+    detail = f"The plugin {name!r} is not installed."
+    return (
+        FieldError(pointer=pointer, detail=detail),
+        f"Installed are: {', '.join(registry.plugins)}.",
+    )
+
+
+def _file_findings(folder: Path, value: Any, registry: Registry) -> Iterator[FileFinding]:
+    for name in registry.closure(value.get("plugins", {})):
+        for files in registry[name].files:
+            for path in sorted(folder.glob(files.pattern)):
+                yield from files.check(path)
+
+
+def line_numbers(text: str) -> dict[str, int]:
+    """The line on which each table and key of a TOML document begins, by JSON pointer."""
+    lines: dict[str, int] = {}
+    table = ""
+    counts: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]", line)
+        if header:
+            table = "/" + "/".join(part.strip(" \"'") for part in header[2].split("."))
+            if header[1] == "[[":
+                counts[table] = counts.get(table, -1) + 1
+                table = f"{table}/{counts[table]}"
+            lines.setdefault(table, number)
+            continue
+        key = re.match(r"\s*([A-Za-z0-9_\-.\"']+)\s*=", line)
+        if key:
+            pointer = "/".join(part.strip(" \"'") for part in key[1].split("."))
+            lines.setdefault(f"{table}/{pointer}", number)
+    return lines
+
+
+def _nearest(lines: dict[str, int], pointer: str) -> int:
+    """The line of the pointer, or of what it stands in."""
+    while pointer:
+        if pointer in lines:
+            return lines[pointer]
+        pointer = pointer.rpartition("/")[0]
+    return 1

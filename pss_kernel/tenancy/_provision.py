@@ -1,0 +1,225 @@
+"""Making a tenant: its role, its schema, and the tables of each plugin it enables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import msgspec
+import structlog
+
+from pss_kernel.errors import Conflict, Invalid
+from pss_kernel.persistence._migrations import pending, replay
+
+if TYPE_CHECKING:
+    from pss_kernel.installation import Installation
+    from pss_kernel.tenancy._tenant import Tenant
+
+__all__ = ["KERNEL", "create_tenant", "disable_plugin", "enable_pending", "enable_plugins"]
+
+_log = structlog.get_logger("pss.tenancy")
+KERNEL = "kernel"
+"""The ledger's name for the tables that every tenant has."""
+_KERNEL_MIGRATIONS = Path(__file__).parent / "migrations"
+CODE = re.compile(r"[a-z][a-z0-9_]{1,40}", re.ASCII)
+
+_CREATE = """
+DO $$ BEGIN
+  CREATE ROLE "{role}" NOLOGIN;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $$;
+GRANT "{role}" TO "{app}";
+CREATE SCHEMA IF NOT EXISTS "{schema}";
+GRANT USAGE ON SCHEMA "{schema}" TO "{role}";
+ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}"
+  GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{role}";
+GRANT USAGE ON SCHEMA pss TO "{role}";
+GRANT INSERT ON pss.outbox TO "{role}";
+"""
+_TENANT = """
+INSERT INTO pss.tenant (code, name, schema_name, role, currency, time_zone, locales, brand)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)
+ON CONFLICT (code) DO UPDATE SET name = excluded.name, currency = excluded.currency,
+  time_zone = excluded.time_zone, locales = excluded.locales, brand = excluded.brand,
+  changed_at = now()
+"""
+_STATE = """
+INSERT INTO pss.tenant_plugin (tenant, plugin, state, version, revision, reason, settings)
+VALUES ($1, $2, $3, $4, $5, $6, coalesce($7::jsonb, '{}'))
+ON CONFLICT (tenant, plugin) DO UPDATE SET state = excluded.state, version = excluded.version,
+  revision = coalesce(excluded.revision, tenant_plugin.revision), reason = excluded.reason,
+  settings = coalesce($7::jsonb, tenant_plugin.settings), changed_at = now()
+"""
+
+
+@asynccontextmanager
+async def _tenant_transaction(
+    installation: Installation, code: str
+) -> AsyncIterator[asyncpg.Connection]:
+    """A transaction of the owner's that nobody else changes this tenant beside."""
+    async with installation.database.owner() as owner, owner.transaction():
+        await owner.execute("SET LOCAL lock_timeout = '10s'")
+        await owner.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", code)
+        yield owner
+
+
+async def create_tenant(
+    installation: Installation,
+    code: str,
+    *,
+    name: str,
+    currency: str,
+    time_zone: str,
+    locales: Iterable[str] = ("en",),
+    brand: dict[str, Any] | None = None,
+    domains: Iterable[str] = (),
+) -> Tenant:
+    """Create or change a tenant; idempotent. Its schema has the kernel's tables afterwards."""
+    if not CODE.fullmatch(code):
+        raise Invalid(
+            f"{code!r} can't be a tenant's code.",
+            code="invalid-tenant-code",
+            mend="It starts with a letter and has 2 to 41 lower-case letters, digits or '_'.",
+        )
+    roles = installation.database.roles
+    schema, role = f"t_{code}", roles.tenant(code)
+    async with _tenant_transaction(installation, code) as owner:
+        await owner.execute(_CREATE.format(role=role, app=roles.app, schema=schema))
+        await owner.execute(
+            _TENANT,
+            code,
+            name,
+            schema,
+            role,
+            currency,
+            time_zone,
+            list(locales),
+            msgspec.json.encode(brand or {}).decode(),
+        )
+        await _set_domains(owner, code, list(domains))
+        await _migrate(owner, installation, code, KERNEL, _KERNEL_MIGRATIONS, None)
+    await installation.directory.refresh()
+    return installation.directory.by_code(code)
+
+
+async def enable_plugins(
+    installation: Installation, code: str, settings: dict[str, dict[str, Any] | None]
+) -> list[str]:
+    """Enable plugins with all that they require, each in one transaction; idempotent.
+
+    ``settings`` maps a plugin's name to its new settings, or None to keep what is stored.
+    Answers the names newly enabled. Raises Invalid for settings that don't fit.
+    """
+    registry = installation.registry
+    newly: list[str] = []
+    for name in registry.closure(settings):
+        plugin = registry[name]
+        given = settings.get(name)
+        if given is not None:
+            msgspec.convert(given, plugin.settings)
+        known = installation.directory.by_code(code).plugins.get(name)
+        async with _tenant_transaction(installation, code) as owner:
+            await _migrate(
+                owner, installation, code, name, registry.migrations_of(name), given
+            )
+        if known is None or known.state != "enabled":
+            newly.append(name)
+    await installation.directory.refresh()
+    return newly
+
+
+async def disable_plugin(
+    installation: Installation, code: str, name: str, *, cascade: bool = False
+) -> list[str]:
+    """Disable a plugin; its data stays. Answers what was disabled.
+
+    Raises Conflict where enabled plugins need it, unless ``cascade``.
+    """
+    tenant = installation.directory.by_code(code)
+    _ = installation.registry[name]
+    if name not in tenant.enabled:
+        return []
+    needing = [one for one in installation.registry.dependents(name) if one in tenant.enabled]
+    if needing and not cascade:
+        raise Conflict(
+            f"{', '.join(needing)} need the plugin {name!r}.",
+            code="plugin-required",
+            mend="Disable those first, or give --cascade.",
+        )
+    async with _tenant_transaction(installation, code) as owner:
+        for one in [*needing, name]:
+            await owner.execute(
+                "UPDATE pss.tenant_plugin SET state = 'disabled', changed_at = now() "
+                "WHERE tenant = $1 AND plugin = $2",
+                code,
+                one,
+            )
+    await installation.directory.refresh()
+    return [*needing, name]
+
+
+async def enable_pending(installation: Installation) -> None:
+    """Bring enabled plugins of every tenant to the installed versions' migrations."""
+    for tenant in list(installation.directory):
+        for name, plugin in installation.registry.plugins.items():
+            state = tenant.plugins.get(name)
+            if state is None or state.state != "enabled":
+                continue
+            waiting = pending(installation.registry.migrations_of(name), state.revision)
+            if waiting or state.version != plugin.version:
+                await enable_plugins(installation, tenant.code, {name: None})
+                _log.info("plugin_upgraded", tenant=tenant.code, plugin=name)
+
+
+async def _migrate(
+    owner: asyncpg.Connection,
+    installation: Installation,
+    code: str,
+    name: str,
+    folder: Path,
+    settings: dict[str, Any] | None,
+) -> None:
+    """Replay what is pending of one plugin and write its ledger row, in this transaction."""
+    row = await owner.fetchrow(
+        "SELECT revision FROM pss.tenant_plugin WHERE tenant = $1 AND plugin = $2", code, name
+    )
+    waiting = pending(folder, row["revision"] if row else None)
+    await owner.execute(f'SET LOCAL search_path = "t_{code}"')
+    await replay(owner, waiting)
+    await owner.execute("SET LOCAL search_path = ''")
+    plugin = installation.registry.plugins.get(name)
+    await owner.execute(
+        _STATE,
+        code,
+        name,
+        "enabled",
+        plugin.version if plugin else None,
+        waiting[-1].revision if waiting else None,
+        None,
+        None if settings is None else msgspec.json.encode(settings).decode(),
+    )
+
+
+async def _set_domains(owner: asyncpg.Connection, code: str, domains: list[str]) -> None:
+    taken = await owner.fetchrow(
+        "SELECT host, tenant FROM pss.tenant_domain WHERE host = ANY($1) AND tenant <> $2",
+        domains,
+        code,
+    )
+    if taken:
+        raise Conflict(
+            f"The domain {taken['host']!r} belongs to the tenant {taken['tenant']!r}.",
+            code="domain-taken",
+        )
+    await owner.execute(
+        "DELETE FROM pss.tenant_domain WHERE tenant = $1 AND host <> ALL($2)", code, domains
+    )
+    await owner.executemany(
+        "INSERT INTO pss.tenant_domain (host, tenant) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        [(domain.lower(), code) for domain in domains],
+    )

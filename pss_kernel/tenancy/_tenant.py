@@ -1,0 +1,58 @@
+"""One tenant, as every process sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+__all__ = ["PluginState", "Tenant"]
+
+
+@dataclass(frozen=True, slots=True)
+class PluginState:
+    """The state of one plugin for one tenant; ``settings`` as stored, not yet decoded."""
+
+    state: str
+    version: str | None
+    revision: str | None
+    reason: str | None
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Tenant:
+    """An immutable snapshot; a change gives a new object."""
+
+    code: str
+    name: str
+    schema: str
+    role: str
+    currency: str
+    time_zone: str
+    locales: tuple[str, ...]
+    brand: dict[str, Any]
+    domains: tuple[str, ...] = ()
+    plugins: dict[str, PluginState] = field(default_factory=dict)
+    decoded_settings: dict[type, Any] = field(default_factory=dict, repr=False)
+    """Filled on first use; goes with the snapshot."""
+
+    @cached_property
+    def enabled(self) -> frozenset[str]:
+        """The names of the plugins that serve this tenant now."""
+        return frozenset(name for name, one in self.plugins.items() if one.state == "enabled")
+
+    @cached_property
+    def binding(self) -> str:
+        """Begins a transaction bound to this tenant, in one round trip.
+
+        Role and search path are local to the transaction, so they end with it, also behind a
+        pooler. The names were checked when the tenant was made (lower-case letters, digits, _).
+        """
+        return (
+            f"BEGIN; SELECT set_config('role', '{self.role}', true), "
+            f"set_config('search_path', '\"{self.schema}\"', true)"
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.code)
