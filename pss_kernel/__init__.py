@@ -1,6 +1,7 @@
 """The façade: all that a plugin may import from the kernel."""
 
 from pss_kernel._version import __version__
+from pss_kernel.answers import Answer, Content, Page
 from pss_kernel.auth import Actor
 from pss_kernel.errors import (
     BadRequest,
@@ -16,7 +17,6 @@ from pss_kernel.errors import (
     Unavailable,
 )
 from pss_kernel.hooks import hookspec, service
-from pss_kernel.answers import Answer, Content, Page
 from pss_kernel.ids import check_id, new_id
 from pss_kernel.messaging import Event
 from pss_kernel.money import Money, exponent, round_share

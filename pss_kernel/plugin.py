@@ -34,7 +34,8 @@ F = TypeVar("F", bound=Function)
 class Progress(Protocol):
     """Told by long work how far it is."""
 
-    def __call__(self, done: int, total: int) -> None: ...
+    def __call__(self, done: int, total: int) -> None:
+        """``done`` of ``total`` units of work."""
 
 
 class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,8 +127,9 @@ class TenantFiles:
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """A server of the plugin's own that ``pss serve`` runs beside it; started with
-    ``--port N --state DIR``, found by others at the address in the variable ``env_url``.
+    """A server of the plugin's own that ``pss serve`` runs beside the application.
+
+    Started with ``--port N --state FILE``; found at the address in the variable ``env_url``.
     """
 
     name: str
@@ -255,9 +257,7 @@ class Plugin:
 
         def declare(function: F) -> F:
             self.jobs.append(
-                Job(
-                    self.name, name or function.__name__, function, every, cron, _takes(function)
-                )
+                Job(self.name, name or function.__name__, function, every, cron, _takes(function))
             )
             return function
 

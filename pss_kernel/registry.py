@@ -99,9 +99,7 @@ class Registry:
                 mend=f"Installed are: {', '.join(self.plugins) or 'none'}.",
             ) from None
 
-    def implementations(
-        self, spec: HookSpec[..., Any], tenant: Tenant
-    ) -> list[HookImplementation]:
+    def implementations(self, spec: HookSpec[..., Any], tenant: Tenant) -> list[HookImplementation]:
         """What the tenant's enabled plugins implement of a hook, in order."""
         return [one for one in self._hooks.get(spec, ()) if one.plugin in tenant.enabled]
 
@@ -269,7 +267,7 @@ def _validate_hook(implementation: HookImplementation) -> None:
         spec.function.__code__, {}, name, spec.function.__defaults__, spec.function.__closure__
     )
     declared.__kwdefaults__ = spec.function.__kwdefaults__
-    manager.add_hookspecs(types.SimpleNamespace(**{name: specification(declared)}))
+    manager.add_hookspecs(type("Specifications", (), {name: specification(declared)}))
     offered = types.FunctionType(
         implementation.function.__code__,
         {},

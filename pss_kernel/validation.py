@@ -6,7 +6,7 @@ walks the same type again, slowly, and collects all that is wrong.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import uuid
 from collections.abc import Iterator
@@ -112,10 +112,10 @@ def _annotation(info: mi.Type) -> Any:
         mi.FloatType: float,
         mi.BoolType: bool,
         mi.NoneType: None,
-        mi.DateType: datetime.date,
-        mi.DateTimeType: datetime.datetime,
-        mi.TimeType: datetime.time,
-        mi.TimeDeltaType: datetime.timedelta,
+        mi.DateType: dt.date,
+        mi.DateTimeType: dt.datetime,
+        mi.TimeType: dt.time,
+        mi.TimeDeltaType: dt.timedelta,
         mi.DecimalType: decimal.Decimal,
         mi.UUIDType: uuid.UUID,
         mi.ListType: list,

@@ -140,7 +140,7 @@ class _Opening:
             async with self._opened():
                 await self._lifespan(receive, send)
             return
-        assert self._app is not None  # noqa: S101 - the server starts the lifespan first
+        assert self._app is not None
         await self._app(scope, receive, send)
 
     @asynccontextmanager

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import structlog
 from litestar import Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.utils.signature import get_fn_type_hints
 
 from pss_api.admission import admit
 from pss_api.problems import ProblemDocument
-from pss_kernel.errors import BadRequest
 from pss_kernel.answers import Answer, Content
+from pss_kernel.errors import BadRequest
 from pss_kernel.installation import Installation
 from pss_kernel.persistence import Answered, Correlation, Idempotency, Work
 from pss_kernel.plugin import Route
@@ -51,8 +53,8 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
                 value = await declared.function(uow=uow, **arguments)
                 response = _response(value, declared.status)
                 if idempotency is not None:
-                    await idempotency.answer(uow, response.status_code, response.content)
-            return response
+                    status = response.status_code or declared.status
+                    await idempotency.answer(uow, status, response.content)
         except Answered as earlier:
             return Response(
                 earlier.body,
@@ -60,8 +62,9 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
                 media_type=_JSON,
                 headers={"Idempotent-Replayed": "true"},
             )
+        return response
 
-    _describe(endpoint, declared.function, returns)
+    _describe(endpoint, declared, returns)
     return route(
         declared.path,
         http_method=[declared.method],
@@ -91,11 +94,16 @@ _REFUSALS = {
 }
 
 
-def _describe(endpoint: Callable[..., Any], function: Callable[..., Any], returns: Any) -> None:
+def _describe(endpoint: Callable[..., Any], declared: Route, returns: Any) -> None:
     """Give the endpoint the function's signature, less what the kernel fills in."""
+    function = declared.function
     hints = get_fn_type_hints(function)
+    in_path = set(re.findall(r"{(\w+):", declared.path))
     parameters = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints.get(name, Any))
+        parameter.replace(
+            kind=inspect.Parameter.KEYWORD_ONLY,
+            annotation=_placed(name, hints.get(name, Any), in_path),
+        )
         for name, parameter in inspect.signature(function).parameters.items()
         if name not in {"uow", "work"}
     ]
@@ -108,11 +116,20 @@ def _describe(endpoint: Callable[..., Any], function: Callable[..., Any], return
 
     answer = Response[bytes] if returns is Content else Response[_answered(returns)]  # type: ignore[misc]
     endpoint.__signature__ = inspect.Signature(parameters, return_annotation=answer)  # type: ignore[attr-defined]
-    endpoint.__annotations__ = {one.name: one.annotation for one in parameters} | {
-        "return": answer
-    }
+    endpoint.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": answer}
     endpoint.__module__ = function.__module__
     endpoint.__name__ = function.__name__
+
+
+def _placed(name: str, hint: Any, in_path: set[str]) -> Any:
+    """Say where a parameter comes from: the path, the body (``data``) or else the query."""
+    if hasattr(hint, "__metadata__"):
+        return hint
+    if name == "data":
+        return JSONBody[hint]  # type: ignore[misc]  # an alias made at run time
+    if name in in_path:
+        return Annotated[hint, PathParameter()]
+    return Annotated[hint, QueryParameter()]
 
 
 def _answered(returns: Any) -> Any:

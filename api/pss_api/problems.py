@@ -18,8 +18,8 @@ from litestar.exceptions import (
 from litestar.types import ExceptionHandlersMap
 from litestar.utils.scope.state import ScopeState
 
-from pss_kernel.errors import BadRequest, FieldError, Invalid, NotFound, Problem, Unavailable
-from pss_kernel.persistence._unit_of_work import database_problems
+from pss_kernel.errors import BadRequest, FieldError, Invalid, NotFound, Problem
+from pss_kernel.persistence import database_problem
 from pss_kernel.validation import explain
 
 __all__ = ["HANDLERS", "ProblemDocument", "problem_response"]
@@ -119,15 +119,11 @@ def _validation(request: Request[Any, Any, Any], error: Exception) -> Response[A
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     request_id = _request_id(request)
-    try:
-        with database_problems():
-            raise error
-    except Problem as problem:
-        if isinstance(problem, Unavailable):
-            _log.warning("unavailable", code=problem.code, request_id=request_id)
+    problem = database_problem(error)
+    if problem is not None:
+        _log.warning("unavailable", code=problem.code, request_id=request_id)
         return problem_response(problem, request_id)
-    except Exception:
-        _log.exception("request_failed", request_id=request_id, path=request.url.path)
+    _log.error("request_failed", request_id=request_id, path=request.url.path, exc_info=error)
     return problem_response(
         Problem("Something went wrong on our side; the request id tells us what."), request_id
     )

@@ -111,10 +111,8 @@ def check_port_free(host: str, port: int) -> None:
             ) from error
 
 
-def wait_until_answering(
-    url: str, alive: Callable[[], bool], *, seconds: float = 60.0
-) -> None:
-    """Until something answers HTTP there. Raises Unavailable when it has ended or takes too long."""
+def wait_until_answering(url: str, alive: Callable[[], bool], *, seconds: float = 60.0) -> None:
+    """Until something answers HTTP there. Raises Unavailable when it ended or takes too long."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and alive():
         try:

@@ -9,14 +9,21 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
+import aio_pika
 import msgspec
 import typer
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-import aio_pika
 from pss_kernel._version import __version__
-from pss_kernel.cli._context import DataDir, Json, examples, installed_plugins, open_config, print_json
+from pss_kernel.cli._context import (
+    DataDir,
+    Json,
+    examples,
+    installed_plugins,
+    open_config,
+    print_json,
+)
 from pss_kernel.config import Config
 from pss_kernel.errors import Problem
 from pss_kernel.installation import open_installation
@@ -62,7 +69,10 @@ async def _checks(config: Config) -> list[Check]:
         Check("python", "ok", f"{platform.python_version()} on {platform.platform()}"),
         Check("kernel", "ok", __version__),
         Check("plugins", "ok", f"{len(registry.plugins)} usable: {', '.join(registry.plugins)}"),
-        *(Check("plugins", "failed", f"{one.name}: {one.reason}", one.mend) for one in registry.broken),
+        *(
+            Check("plugins", "failed", f"{one.name}: {one.reason}", one.mend)
+            for one in registry.broken
+        ),
         _data_dir(config),
         await _database(config, registry),
         await _service("rabbitmq", config.amqp_url, "PSS_AMQP_URL", _rabbitmq),
@@ -132,5 +142,3 @@ async def _redis(url: str) -> str:
     finally:
         await client.aclose()
     return f"Redis {facts['redis_version']}"
-
-

@@ -64,4 +64,3 @@ def build() -> typer.Typer:
         for name, group in plugin.command_groups.items():
             app.add_typer(group, name=name)
     return app
-

@@ -134,9 +134,7 @@ def _announce(base: str, children: Children, ready: Callable[[], None]) -> None:
     ready()
 
 
-async def _serve_prepared(
-    config: Config, registry: Registry, demo_tenants: Path | None
-) -> None:
+async def _serve_prepared(config: Config, registry: Registry, demo_tenants: Path | None) -> None:
     async with open_installation(config, registry) as installation:
         if demo_tenants is not None:
             await apply_folder(installation, demo_tenants)
@@ -144,7 +142,7 @@ async def _serve_prepared(
 
 async def apply_folder(installation: Installation, folder: Path) -> list[str]:
     """Apply every tenant of a folder of tenants; their codes."""
-    folders = sorted(path.parent for path in folder.glob("*/tenant.toml"))
+    folders = await asyncio.to_thread(_tenant_folders, folder)
     if not folders:
         raise Invalid(
             f"There are no tenants in {folder}.",
@@ -162,11 +160,15 @@ async def apply_folder(installation: Installation, folder: Path) -> list[str]:
     return codes
 
 
+def _tenant_folders(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob("*/tenant.toml"))
+
+
 def _print_next(base: str, *, demo: bool) -> None:
     lines = [f"Serving at {base}   (Ctrl-C stops)", f"  OpenAPI page    {base}/docs"]
     codes = _tenant_codes(base) if demo else []
-    for code in codes:
-        lines.append(f"  {code:15} http://{code}.localhost:{base.rpartition(':')[2]}/v1/tenant")
+    port = base.rpartition(":")[2]
+    lines += [f"  {code:15} http://{code}.localhost:{port}/v1/tenant" for code in codes]
     if codes:
         lines += [
             "Try next:",
@@ -175,18 +177,20 @@ def _print_next(base: str, *, demo: bool) -> None:
             "The journey with curl is in README.md.",
         ]
     else:
-        lines.append("Next: pss tenant apply FOLDER   (or 'pss serve --demo' for the demonstration)")
+        lines.append(
+            "Next: pss tenant apply FOLDER   (or 'pss serve --demo' for the demonstration)"
+        )
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
 
 
 def _tenant_codes(base: str) -> list[str]:
-    codes = []
-    for folder in sorted(Path("tenants").glob("*/tenant.toml")):
-        code = folder.parent.name
-        if httpx.get(f"{base}/v1/tenant", headers={"PSS-Tenant": code}).is_success:
-            codes.append(code)
-    return codes
+    named = [path.parent.name for path in sorted(Path("tenants").glob("*/tenant.toml"))]
+    return [
+        code
+        for code in named
+        if httpx.get(f"{base}/v1/tenant", headers={"PSS-Tenant": code}).is_success
+    ]
 
 
 def _worker_command(data_dir: DataDir = None) -> None:

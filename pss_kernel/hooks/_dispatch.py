@@ -65,7 +65,7 @@ async def _notify(
             # The savepoint keeps a failed statement from poisoning the caller's transaction.
             async with uow.savepoint():
                 await _answer(implementation, uow, arguments)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a notified plugin's failure is contained here
             _log.exception("hook_contained", **_facts(implementation, uow))
 
 

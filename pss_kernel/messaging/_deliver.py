@@ -28,7 +28,7 @@ INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING RE
 _RECEIVED = "SELECT 1 FROM inbox WHERE consumer = $1 AND event_id = $2"
 
 
-class DeliveryFailed(Exception):
+class DeliveryFailed(Exception):  # noqa: N818 - says what happened, as the other problems do
     """At least one consumer failed; those that succeeded will not run again."""
 
 
@@ -41,7 +41,7 @@ async def deliver(installation: Installation, envelope: Envelope) -> None:
     for handler in installation.registry.handlers(envelope.type):
         try:
             await deliver_to(installation, handler, envelope)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the message loop: one consumer must not stop the others
             _log.exception(
                 "handler_failed",
                 tenant=envelope.tenant,

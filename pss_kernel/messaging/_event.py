@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
 __all__ = ["Event"]
 
 
-class _EventMeta(type(msgspec.Struct)):  # type: ignore[misc]  # msgspec's metaclass has no public name
+class _EventMeta(type(msgspec.Struct)):  # type: ignore[misc]  # it has no public name
     """Takes ``name`` and ``version`` as class keywords, beside msgspec's own."""
 
-    def __new__(  # noqa: D102
+    def __new__(
         cls,
         class_name: str,
         bases: tuple[type, ...],
@@ -31,7 +31,20 @@ class _EventMeta(type(msgspec.Struct)):  # type: ignore[misc]  # msgspec's metac
         return created
 
 
-class Event(msgspec.Struct, metaclass=_EventMeta):
+if TYPE_CHECKING:
+
+    class _EventBase(msgspec.Struct):
+        """What type checkers see: the class keywords, without the metaclass."""
+
+        def __init_subclass__(cls, *, name: str = "", version: int = 1) -> None: ...
+
+else:
+
+    class _EventBase(msgspec.Struct, metaclass=_EventMeta):
+        """Takes the class keywords through its metaclass."""
+
+
+class Event(_EventBase):
     """Base of all events: ``class OrderPaid(Event, name="order-paid", version=1): …``.
 
     ``event_type`` is ``<plugin>.<name>``, given by the plugin that lists it in ``emits``.

@@ -118,7 +118,7 @@ class JobRunner:
             zone = tenant.time_zone
             if job is not None and plugin in tenant.enabled:
                 await run_job(self._installation, tenant, job)
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 - one job must not stop the others
             _log.exception("job_failed", tenant=code, plugin=plugin, job=name)
             error = type(failure).__name__
         now = datetime.now(UTC)

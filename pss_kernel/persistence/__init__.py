@@ -2,7 +2,12 @@
 
 from pss_kernel.persistence._database import Database, Roles
 from pss_kernel.persistence._metadata import tenant_metadata
-from pss_kernel.persistence._unit_of_work import Correlation, UnitOfWork, open_unit_of_work
+from pss_kernel.persistence._unit_of_work import (
+    Correlation,
+    UnitOfWork,
+    database_problem,
+    open_unit_of_work,
+)
 from pss_kernel.persistence._work import Answered, Idempotency, Work
 
 __all__ = [
@@ -13,6 +18,7 @@ __all__ = [
     "Roles",
     "UnitOfWork",
     "Work",
+    "database_problem",
     "open_unit_of_work",
     "tenant_metadata",
 ]

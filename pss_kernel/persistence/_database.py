@@ -163,7 +163,7 @@ class Database:
 
 
 def connect_arguments(url: URL) -> dict[str, Any]:
-    """asyncpg's arguments for a database URL (host may be a socket folder in the query)."""
+    """Asyncpg's arguments for a database URL (host may be a socket folder in the query)."""
     query_host = url.query.get("host")
     return {
         "host": query_host if isinstance(query_host, str) else (url.host or "127.0.0.1"),

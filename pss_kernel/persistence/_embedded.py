@@ -20,7 +20,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from pss_kernel.errors import Unavailable
 
@@ -129,13 +129,15 @@ class EmbeddedPostgres:
         self._run("pg_ctl", "start", "--wait", "--silent", "--timeout=60", f"--log={self.log}")
 
     def _running(self) -> bool:
-        status = self._command("pg_ctl", "status")
-        return subprocess.run(status, check=False, capture_output=True, **self._as_user()).returncode == 0  # type: ignore[call-overload,no-any-return]  # fmt: skip
+        status = subprocess.run(  # noqa: S603 - the wheel's own program
+            self._command("pg_ctl", "status"), check=False, capture_output=True, **self._as_user()
+        )
+        return status.returncode == 0
 
     def _run(self, program: str, *arguments: str, pgdata: Path | None = None) -> None:
         # Files, not pipes: the server keeps what it inherits open, and a pipe would never end.
         with tempfile.TemporaryFile("w+") as output:
-            finished = subprocess.run(  # type: ignore[call-overload]
+            finished = subprocess.run(  # noqa: S603 - the wheel's own programs
                 self._command(program, *arguments, pgdata=pgdata),
                 check=False,
                 stdin=subprocess.DEVNULL,
@@ -182,7 +184,7 @@ class EmbeddedPostgres:
         digest = hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]
         return Path("/var/lib/pss") / digest
 
-    def _as_user(self) -> dict[str, object]:
+    def _as_user(self) -> dict[str, Any]:
         if os.geteuid() != 0:
             return {"cwd": self._home}
         account = self._account()
@@ -204,7 +206,14 @@ class EmbeddedPostgres:
             useradd = shutil.which("useradd")
             if useradd:
                 subprocess.run(  # noqa: S603 - a fixed command
-                    [useradd, "--system", "--no-create-home", "--shell", "/bin/false", _SYSTEM_USER],
+                    [
+                        useradd,
+                        "--system",
+                        "--no-create-home",
+                        "--shell",
+                        "/bin/false",
+                        _SYSTEM_USER,
+                    ],
                     check=False,
                     capture_output=True,
                 )
@@ -219,6 +228,4 @@ def _anyone_may_enter(path: Path) -> bool:
     existing = path
     while not existing.exists():
         existing = existing.parent
-    return all(
-        folder.stat().st_mode & stat.S_IXOTH for folder in (existing, *existing.parents)
-    )
+    return all(folder.stat().st_mode & stat.S_IXOTH for folder in (existing, *existing.parents))

@@ -74,10 +74,15 @@ async def upgrade_control(database: Database) -> None:
         roles = database.roles
         names = ", ".join(f"'{name}'" for name in (roles.app, roles.control, roles.relay))
         raw = await connection.get_raw_connection()
-        assert raw.driver_connection is not None  # noqa: S101 - asyncpg always has one
+        assert raw.driver_connection is not None
         await raw.driver_connection.execute(
-            _ROLES.format(names=names, app=roles.app, control=roles.control, relay=roles.relay,
-                          login="LOGIN" if database.embedded else "NOINHERIT")
+            _ROLES.format(
+                names=names,
+                app=roles.app,
+                control=roles.control,
+                relay=roles.relay,
+                login="LOGIN" if database.embedded else "NOINHERIT",
+            )
         )
     await engine.dispose()
 
@@ -92,7 +97,7 @@ def revisions_of(folder: Path) -> tuple[Revision, ...]:
     for one in reversed(list(script.walk_revisions())):
         written = io.StringIO()
         context = MigrationContext.configure(
-            dialect=dialect(),
+            dialect=dialect(),  # type: ignore[no-untyped-call]
             opts={"as_sql": True, "output_buffer": written, "literal_binds": True},
         )
         with Operations.context(context):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pss_kernel.messaging._event import Event
     from pss_kernel.tenancy import Tenant
 
-__all__ = ["Correlation", "UnitOfWork", "database_problems", "open_unit_of_work"]
+__all__ = ["Correlation", "UnitOfWork", "database_problem", "open_unit_of_work"]
 
 R = TypeVar("R")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -83,8 +83,7 @@ class UnitOfWork:
         self, statement: Executable, parameters: Any | None = None
     ) -> CursorResult[Any]:
         """Run a SQLAlchemy Core statement on the tenant's tables."""
-        result = await self._connection.execute(statement, parameters)
-        return result  # type: ignore[return-value]  # Core statements give cursor results
+        return await self._connection.execute(statement, parameters)
 
     async def fetch_all(
         self, statement: Executable, parameters: Any | None = None
@@ -194,7 +193,7 @@ async def open_unit_of_work(
     Three round trips beside the work: BEGIN with the binding, events (if any), COMMIT.
     Raises Unavailable (retryable) when the database can't be reached.
     """
-    with database_problems():
+    try:
         connection, driver = await _begin(installation, tenant)
         try:
             uow = UnitOfWork(installation, tenant, actor, correlation, connection, driver)
@@ -205,6 +204,11 @@ async def open_unit_of_work(
             await _abandon(connection, driver)
             raise
         await connection.close()
+    except Exception as error:
+        problem = database_problem(error)
+        if problem is None:
+            raise
+        raise problem from error
     if uow.wrote_events:
         installation.wake_relay()
 
@@ -219,7 +223,7 @@ async def _begin(
         try:
             raw = await connection.get_raw_connection()
             driver = raw.driver_connection
-            assert driver is not None  # noqa: S101 - asyncpg always has one
+            assert driver is not None
             await driver.execute(tenant.binding)
         except BaseException as error:
             await _discard(connection)
@@ -254,44 +258,34 @@ async def _discard(connection: AsyncConnection) -> None:
     await asyncio.shield(connection.close())
 
 
-class database_problems:  # noqa: N801 - used like a function, in a with statement
-    """Turns what the database says into problems that a client can act on."""
-
-    def __enter__(self) -> None:
+def database_problem(error: BaseException) -> Problem | None:
+    """What the database said, as a problem that a client can act on; None for anything else."""
+    if isinstance(error, Problem):
         return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if error is None or isinstance(error, Problem):
-            return
-        if disconnected(error):
-            raise Unavailable(
-                "The database can't be reached at the moment.", code="database-unavailable"
-            ) from error
-        if isinstance(error, PoolTimeout):
-            raise Unavailable(
-                "Too many requests wait for the database.", code="database-busy"
-            ) from error
-        original = error.__cause__ if not isinstance(error, asyncpg.PostgresError) else error
-        for cause in (error, original, getattr(original, "__cause__", None)):
-            _refuse_known(cause, error)
+    if disconnected(error):
+        return Unavailable(
+            "The database can't be reached at the moment.", code="database-unavailable"
+        )
+    if isinstance(error, PoolTimeout):
+        return Unavailable("Too many requests wait for the database.", code="database-busy")
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, asyncpg.PostgresError):
+            return _said(cause)
+        cause = cause.__cause__
+    return None
 
 
-def _refuse_known(cause: object, error: BaseException) -> None:
-    if isinstance(cause, (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)):
-        raise Unavailable(
-            "The database took too long over this.", code="database-busy"
-        ) from error
-    if isinstance(cause, (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)):
-        raise Conflict(
+def _said(error: asyncpg.PostgresError) -> Problem | None:
+    if isinstance(error, asyncpg.LockNotAvailableError | asyncpg.QueryCanceledError):
+        return Unavailable("The database took too long over this.", code="database-busy")
+    collided = isinstance(error, asyncpg.UniqueViolationError) and (
+        error.constraint_name == "uq_event_stream_stream_version"
+    )
+    if collided or isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError):
+        return Conflict(
             "Another request changed the same thing at the same time.",
             code="concurrent-change",
             retryable=True,
-        ) from error
-    if isinstance(cause, asyncpg.UniqueViolationError) and (
-        cause.constraint_name == "uq_event_stream_stream_version"
-    ):
-        raise Conflict(
-            "Another request changed the same thing at the same time.",
-            code="concurrent-change",
-            retryable=True,
-        ) from error
+        )
+    return None

@@ -87,7 +87,7 @@ class Directory:
         async with self._database.engine.connect() as connection:
             raw = await connection.get_raw_connection()
             driver = raw.driver_connection
-            assert driver is not None  # noqa: S101 - asyncpg always has one
+            assert driver is not None
             async with driver.transaction(isolation="repeatable_read", readonly=True):
                 await driver.execute(f'SET LOCAL ROLE "{self._database.roles.control}"')
                 number = await driver.fetchval("SELECT number FROM pss.change")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +37,10 @@ CREATE SCHEMA IF NOT EXISTS "{schema}";
 GRANT USAGE ON SCHEMA "{schema}" TO "{role}";
 ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}"
   GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{role}";
+ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}" GRANT USAGE ON SEQUENCES TO "{role}";
 GRANT USAGE ON SCHEMA pss TO "{role}";
 GRANT INSERT ON pss.outbox TO "{role}";
+GRANT USAGE ON SEQUENCE pss.outbox_id_seq TO "{role}";
 """
 _TENANT = """
 INSERT INTO pss.tenant (code, name, schema_name, role, currency, time_zone, locales, brand)
@@ -124,9 +125,7 @@ async def enable_plugins(
             msgspec.convert(given, plugin.settings)
         known = installation.directory.by_code(code).plugins.get(name)
         async with _tenant_transaction(installation, code) as owner:
-            await _migrate(
-                owner, installation, code, name, registry.migrations_of(name), given
-            )
+            await _migrate(owner, installation, code, name, registry.migrations_of(name), given)
         if known is None or known.state != "enabled":
             newly.append(name)
     await installation.directory.refresh()

@@ -97,7 +97,9 @@ class TestKit:
         headers = {"PSS-Tenant": tenant.code}
         if scopes is not None:
             headers["Authorization"] = f"Bearer {await self.api_key(tenant, scopes)}"
-        transport = httpx.ASGITransport(create_app(self.installation))
+        # Litestar and httpx describe the same ASGI in types of their own.
+        application: Any = create_app(self.installation)
+        transport = httpx.ASGITransport(application)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://test.invalid", headers=headers
         ) as client:
@@ -119,9 +121,7 @@ class TestKit:
             if not rows:
                 return total
             for row in sorted(rows, key=lambda one: one.id):
-                await deliver(
-                    self.installation, msgspec.json.decode(row.payload, type=Envelope)
-                )
+                await deliver(self.installation, msgspec.json.decode(row.payload, type=Envelope))
                 total += 1
         raise AssertionError(f"Events of {tenant.code} keep causing events.")
 

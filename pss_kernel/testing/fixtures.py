@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -24,7 +25,7 @@ __all__ = ["deliver", "http", "installation", "kit", "make_tenant", "run_job", "
 async def installation() -> AsyncIterator[Installation]:
     """One embedded installation for the whole run of this process, thrown away at its end."""
     with tempfile.TemporaryDirectory(prefix="pss-test-") as folder:
-        Path(folder).chmod(0o711)
+        os.chmod(folder, 0o711)  # noqa: PTH101, S103 - root's folder, for the unprivileged server to pass
         config = Config(data_dir=Path(folder), log_level="warning", pool_size=24)
         configure_logging(config)
         async with open_installation(config, Registry.discover()) as opened:
@@ -39,19 +40,19 @@ def kit(installation: Installation) -> TestKit:
 
 @pytest.fixture
 def make_tenant(kit: TestKit) -> Any:
-    """``tenant = await make_tenant(plugins=[…], settings={…})``."""
+    """A fresh tenant: ``await make_tenant(plugins=[…], settings={…})``."""
     return kit.make_tenant
 
 
 @pytest.fixture
 def unit_of_work(kit: TestKit) -> Any:
-    """``async with unit_of_work(tenant) as uow:``."""
+    """A bound transaction: ``async with unit_of_work(tenant) as uow:``."""
     return kit.unit_of_work
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def http(kit: TestKit) -> AsyncIterator[Any]:
-    """``client = await http(tenant, scopes=["*"])``; without scopes: a guest."""
+    """A client: ``await http(tenant, scopes=["*"])``; without scopes, a guest."""
     async with AsyncExitStack() as stack:
 
         async def client(tenant: Any, scopes: list[str] | None = None) -> Any:
@@ -62,11 +63,11 @@ async def http(kit: TestKit) -> AsyncIterator[Any]:
 
 @pytest.fixture
 def deliver(kit: TestKit) -> Any:
-    """``await deliver(tenant)`` runs event handlers until nothing waits."""
+    """Event handlers run until nothing waits: ``await deliver(tenant)``."""
     return kit.deliver
 
 
 @pytest.fixture
 def run_job(kit: TestKit) -> Any:
-    """``await run_job(tenant, "plugin", "job")``."""
+    """A job runs now: ``await run_job(tenant, "plugin", "job")``."""
     return kit.run_job
