@@ -1,0 +1,27 @@
+"""The menu, and the meals of an order."""
+
+from pss_kernel import Page, UnitOfWork
+from pss_reservation.contracts import order_by_id, require_access
+
+from . import plugin
+from .settings import Dish, Settings
+from .store import Meal, meals_of
+
+
+@plugin.get("/meals", permission="meals:read")
+async def show_menu(uow: UnitOfWork) -> Page[Dish]:
+    """List the special meals that this airline serves."""
+    return Page(data=uow.settings(Settings).menu, next_cursor=None)
+
+
+@plugin.get("/meals/{order_id:str}", permission="meals:read")
+async def list_meals(
+    uow: UnitOfWork,
+    order_id: str,
+    booking_reference: str | None = None,
+    family_name: str | None = None,
+) -> Page[Meal]:
+    """List the special meals ordered for the passengers of an order."""
+    order = await order_by_id(uow, order_id)
+    await require_access(uow, order, booking_reference, family_name)
+    return Page(data=await meals_of(uow, order_id), next_cursor=None)

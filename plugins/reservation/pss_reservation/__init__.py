@@ -1,0 +1,40 @@
+"""Orders: from an accepted offer to a paid, ticketed or cancelled journey."""
+
+from pss_kernel import Permission, Plugin
+
+from .contracts import (
+    OrderCancelled,
+    OrderConfirmed,
+    OrderCreated,
+    OrderExpired,
+    OrderTicketed,
+    ServiceAdded,
+)
+from .settings import Settings
+
+__all__ = ["plugin"]
+
+plugin = Plugin(
+    "reservation",
+    version="0.1.0",
+    summary="Orders, holds, services and cancellations",
+    requires=["inventory>=0.1", "pricing>=0.1"],
+    settings=Settings,
+    permissions=[
+        Permission("reservation:book", "Make orders from offers", guest=True),
+        Permission("reservation:read", "See orders; a guest: the own order", guest=True),
+        Permission(
+            "reservation:change", "Add services, cancel; a guest: the own order", guest=True
+        ),
+        Permission("reservation:manage", "See histories and work the attention queue"),
+    ],
+    emits=[
+        OrderCreated,
+        OrderConfirmed,
+        OrderTicketed,
+        OrderCancelled,
+        OrderExpired,
+        ServiceAdded,
+    ],
+    modules=["routes", "services", "jobs"],
+)

@@ -1,0 +1,67 @@
+"""Making an order from an offer."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from pss_inventory.contracts import hold_seats
+from pss_kernel import FieldError, Invalid, UnitOfWork
+from pss_pricing.contracts import offer_to_order
+
+from .contracts import OrderCreated
+from .order import Order
+from .passengers import NewPassenger, check_passengers, seated_passengers
+from .settings import Settings
+from .sold import passenger_types, seat_requests, travel_dates, with_own_segment_ids
+from .store import insert_order
+
+__all__ = ["NewOrder", "book"]
+
+
+class NewOrder(Struct, kw_only=True):
+    """An offer, accepted for named passengers; `hold` asks for time before paying."""
+
+    offer_id: Annotated[str, Meta(description="Required: the id of an offer.")] = ""
+    passengers: Annotated[
+        list[NewPassenger], Meta(description="Required: the offer's passengers, by name.")
+    ] = field(default_factory=list)
+    hold: bool = False
+
+
+async def book(uow: UnitOfWork, new: NewOrder) -> Order:
+    """Make a held order and hold its seats, or nothing.
+
+    Raises Invalid with every fault; NotFound and OfferExpired for the offer; Conflict
+    (`departure-too-near`); SoldOut when a seat went to somebody else meanwhile.
+    """
+    if not new.offer_id:
+        raise _invalid(
+            [FieldError(pointer="/offer_id", code="required", detail="Which offer is accepted?")]
+        )
+    settings = uow.settings(Settings)
+    stored = with_own_segment_ids(await offer_to_order(uow, new.offer_id))
+    errors = check_passengers(
+        new.passengers,
+        passenger_types(stored),
+        travel=travel_dates(stored),
+        birth_date_required_for=settings.birth_date_required_for,
+    )
+    if errors:
+        raise _invalid(errors)
+    order = await insert_order(
+        uow,
+        stored,
+        seated_passengers(new.passengers),
+        hold_minutes=settings.hold_minutes if new.hold else settings.payment_minutes,
+        closes_minutes=settings.booking_closes_minutes,
+    )
+    uow.emit(
+        OrderCreated(order_id=order.id, booking_reference=order.booking_reference),
+        stream=order.id,
+    )
+    await hold_seats(uow, order.id, seat_requests(stored))
+    return order
+
+
+def _invalid(errors: list[FieldError]) -> Invalid:
+    return Invalid("The order can't be made as it was sent.", errors=errors)
