@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import importlib
-import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-import pluggy
 import structlog
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import SpecifierSet
+from packaging.requirements import Requirement
 
-from pss_kernel._version import __version__
 from pss_kernel.errors import Invalid, PluginNotEnabled
 from pss_kernel.hooks._spec import HookSpec, Service
+from pss_kernel.manifest import claims_of, fault_of
 from pss_kernel.plugin import Handler, HookImplementation, Permission, Plugin
 from pss_kernel.tenancy._tenant import Tenant
 
@@ -25,7 +22,6 @@ __all__ = ["BrokenPlugin", "Registry"]
 
 _log = structlog.get_logger("pss.plugins")
 _GROUP = "pss.plugins"
-_markers = (pluggy.HookspecMarker("pss"), pluggy.HookimplMarker("pss"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +150,18 @@ class Registry:
     def _resolve(self, plugins: list[Plugin]) -> dict[str, Plugin]:
         """Leave out what can't be used (and what needs it); order the rest by need."""
         usable: dict[str, Plugin] = {}
+        claimed: dict[Hashable, str] = {}
         for plugin in plugins:
-            reason = _own_fault(plugin) or (
-                "Two distributions bring a plugin of this name." if plugin.name in usable else ""
-            )
+            claims = dict(claims_of(plugin))
+            taken = next((one for one in claims if one in claimed), None)
+            reason = fault_of(plugin)
+            if not reason and taken is not None:
+                reason = f"It brings {claims[taken]}; {claimed[taken]!r} does that already."
             if reason:
                 self.broken.append(BrokenPlugin(plugin.name, reason, "Correct its manifest."))
             else:
                 usable[plugin.name] = plugin
+                claimed |= dict.fromkeys(claims, plugin.name)
         while True:
             faults = [(name, _unmet(plugin, usable)) for name, plugin in usable.items()]
             unmet = [(name, fault) for name, fault in faults if fault]
@@ -197,7 +197,6 @@ class Registry:
 
     def _register(self, plugin: Plugin) -> None:
         for implementation in plugin.hooks:
-            _validate_hook(implementation)
             self._hooks.setdefault(implementation.spec, []).append(implementation)
         for handle, function in plugin.services.items():
             self._services[handle] = (plugin.name, function)
@@ -218,27 +217,6 @@ def _load(point: EntryPoint) -> Plugin:
     return plugin
 
 
-def _own_fault(plugin: Plugin) -> str:
-    """What is wrong with a manifest by itself, or an empty string."""
-    if not plugin.name.isidentifier() or plugin.name != plugin.name.lower():
-        return f"Its name {plugin.name!r} is not a lower-case identifier."
-    if __version__ not in SpecifierSet(plugin.kernel):
-        return f"It needs a kernel {plugin.kernel}; this one is {__version__}."
-    for text in plugin.requires:
-        try:
-            Requirement(text)
-        except InvalidRequirement:
-            return f"Its requirement {text!r} can't be read."
-    declared = {permission.name for permission in plugin.permissions}
-    for route in plugin.routes:
-        if route.permission not in declared:
-            return (
-                f"Its route {route.method} {route.path} names the permission "
-                f"{route.permission!r}, which it does not declare."
-            )
-    return ""
-
-
 def _unmet(plugin: Plugin, usable: dict[str, Plugin]) -> tuple[str, str] | None:
     """The first requirement that the usable plugins don't meet, and the mend."""
     for text in plugin.requires:
@@ -255,33 +233,3 @@ def _unmet(plugin: Plugin, usable: dict[str, Plugin]) -> tuple[str, str] | None:
                 f"Install a '{requirement.name}' that satisfies {requirement.specifier}.",
             )
     return None
-
-
-def _validate_hook(implementation: HookImplementation) -> None:
-    """Let pluggy check the implementation's name and parameters against the specification."""
-    specification, implementation_marker = _markers
-    spec = implementation.spec
-    name = spec.name
-    manager = pluggy.PluginManager("pss")
-    declared = types.FunctionType(
-        spec.function.__code__, {}, name, spec.function.__defaults__, spec.function.__closure__
-    )
-    declared.__kwdefaults__ = spec.function.__kwdefaults__
-    manager.add_hookspecs(type("Specifications", (), {name: specification(declared)}))
-    offered = types.FunctionType(
-        implementation.function.__code__,
-        {},
-        name,
-        implementation.function.__defaults__,
-        implementation.function.__closure__,
-    )
-    try:
-        manager.register(types.SimpleNamespace(**{name: implementation_marker(offered)}))
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        raise Invalid(
-            f"The plugin {implementation.plugin!r} implements {spec} with other parameters: "
-            f"{error}",
-            code="invalid-hook",
-            mend=f"It may take only: {', '.join(spec.parameters)}.",
-        ) from error

@@ -92,13 +92,15 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
 @contextmanager
 def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
     """A report function that shows a bar for each thing that takes long."""
+    console = Console(stderr=True)
     with Progress(
         TextColumn("  {task.description}"),
         BarColumn(bar_width=30),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     ) as bars:
         tasks: dict[str, Any] = {}
 

@@ -56,8 +56,8 @@ async def deliver(installation: Installation, envelope: Envelope) -> None:
 
 async def deliver_to(installation: Installation, handler: Handler, envelope: Envelope) -> None:
     """Run one consumer, unless it has had this event or its tenant has not enabled it."""
-    tenant = await _tenant_of(installation, envelope)
-    if handler.plugin not in tenant.enabled:
+    tenant = await _consumer(installation, handler, envelope)
+    if tenant is None:
         return
     event = msgspec.convert(envelope.data, handler.event)
     actor = Actor("system", handler.name)
@@ -80,12 +80,22 @@ async def deliver_to(installation: Installation, handler: Handler, envelope: Env
             await _receive(uow, handler, envelope)
 
 
-async def _tenant_of(installation: Installation, envelope: Envelope) -> Tenant:
-    try:
-        return installation.directory.by_code(envelope.tenant)
-    except TenantUnknown:
-        await installation.directory.refresh()  # made a moment ago by another process
-        return installation.directory.by_code(envelope.tenant)
+async def _consumer(
+    installation: Installation, handler: Handler, envelope: Envelope
+) -> Tenant | None:
+    """The event's tenant, or None where it has not enabled the handler's plugin."""
+    for attempt in (1, 2):
+        try:
+            tenant = installation.directory.by_code(envelope.tenant)
+        except TenantUnknown:
+            if attempt == 2:  # noqa: PLR2004 - the second and last look
+                raise
+        else:
+            if handler.plugin in tenant.enabled:
+                return tenant
+        if attempt == 1:
+            await installation.directory.refresh()  # made or enabled a moment ago elsewhere
+    return None
 
 
 async def _receive(uow: UnitOfWork, handler: Handler, envelope: Envelope) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -72,16 +73,18 @@ class JobRunner:
         }
         self._known: set[tuple[str, str, str]] = set()
 
-    async def run(self) -> None:
-        """Until cancelled."""
-        while True:
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop`` is set; what is in hand is finished."""
+        while not stop.is_set():
             try:
                 await self._register()
-                while await self._run_due():
+                while await self._run_due() and not stop.is_set():
                     pass
             except Exception as error:  # noqa: BLE001 - the next tick tries again
                 _log.warning("jobs_not_run", error=repr(error))
-            await asyncio.sleep(_TICK_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_SECONDS):
+                    await stop.wait()
 
     async def _register(self) -> None:
         """Give each job of a newly enabled plugin its row."""

@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 
 __all__ = ["run_worker"]
 
+_FINISH_SECONDS = 10.0
+"""A job that is not done by then is cancelled; its lease ends later and another takes it."""
+
 
 async def run_worker(installation: Installation, stop: asyncio.Event) -> None:
     """Work until ``stop`` is set; what is in hand is finished first."""
     async with relay_running(installation):
-        jobs = asyncio.create_task(JobRunner(installation).run(), name="pss jobs")
+        jobs = asyncio.create_task(JobRunner(installation).run(stop), name="pss jobs")
         await stop.wait()
+        await asyncio.wait({jobs}, timeout=_FINISH_SECONDS)
         jobs.cancel()
         await asyncio.gather(jobs, return_exceptions=True)

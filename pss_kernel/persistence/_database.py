@@ -52,6 +52,8 @@ class Roles(msgspec.Struct, frozen=True):
 
 def disconnected(error: BaseException) -> bool:
     """Whether the error says that the database can't be reached, rather than that SQL is wrong."""
+    if isinstance(error, ConnectionError):  # asyncpg passes on what the socket says
+        return True
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
@@ -64,8 +66,6 @@ def disconnected(error: BaseException) -> bool:
                 asyncpg.AdminShutdownError,
                 asyncpg.CrashShutdownError,
                 asyncpg.TooManyConnectionsError,
-                ConnectionError,
-                FileNotFoundError,
             ),
         ):
             return True
@@ -124,7 +124,11 @@ class Database:
             settings["role"] = role
 
         async def connect() -> asyncpg.Connection:
-            return await asyncpg.connect(**arguments, server_settings=settings, timeout=5)
+            try:
+                return await asyncpg.connect(**arguments, server_settings=settings, timeout=5)
+            except OSError as error:  # refused, no such socket, too slow
+                # Told apart from another company's refusal, which is an OSError as well.
+                raise asyncpg.ClientCannotConnectError(str(error)) from error
 
         return connect
 

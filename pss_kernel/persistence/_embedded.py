@@ -62,6 +62,10 @@ class EmbeddedPostgres:
         """Where the server writes what troubles it."""
         return self._pgdata / "server.log"
 
+    def program(self, name: str) -> Path:
+        """One of PostgreSQL's own programs, such as ``psql`` or ``pg_dump``."""
+        return self._binaries() / name
+
     def acquire(self) -> None:
         """Initialise and start the server where needed, and hold it."""
         self._home.mkdir(parents=True, exist_ok=True)
@@ -158,7 +162,7 @@ class EmbeddedPostgres:
         )
 
     def _command(self, program: str, *arguments: str, pgdata: Path | None = None) -> list[str]:
-        return [str(self._binaries() / program), *arguments, f"--pgdata={pgdata or self._pgdata}"]
+        return [str(self.program(program)), *arguments, f"--pgdata={pgdata or self._pgdata}"]
 
     def _binaries(self) -> Path:
         # Found, not imported: the package's own server class touches the system when imported.

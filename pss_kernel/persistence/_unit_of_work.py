@@ -15,7 +15,7 @@ from sqlalchemy import CursorResult, Executable, RowMapping
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pss_kernel.errors import Conflict, Problem, Unavailable
+from pss_kernel.errors import Conflict, Invalid, Problem, Unavailable
 from pss_kernel.hooks._dispatch import call_hook
 from pss_kernel.hooks._spec import HookSpec
 from pss_kernel.messaging._log import EventBuffer
@@ -153,12 +153,13 @@ class UnitOfWork:
         await self._driver.execute(f"SAVEPOINT {name}")
         try:
             yield
+            # Refused where a statement failed inside and the failure was swallowed.
+            await self._driver.execute(f"RELEASE SAVEPOINT {name}")
         except BaseException:
             self._events.reset(events)
             del self._takes[takes:]
             await self._driver.execute(f"ROLLBACK TO SAVEPOINT {name}")
             raise
-        await self._driver.execute(f"RELEASE SAVEPOINT {name}")
 
     async def flush(self) -> None:
         """Write buffered events, then run the takes. The kernel calls it before the commit."""
@@ -279,6 +280,14 @@ def database_problem(error: BaseException) -> Problem | None:
 def _said(error: asyncpg.PostgresError) -> Problem | None:
     if isinstance(error, asyncpg.LockNotAvailableError | asyncpg.QueryCanceledError):
         return Unavailable("The database took too long over this.", code="database-busy")
+    if isinstance(
+        error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError
+    ):
+        return Invalid("A text holds a character that can't be kept (U+0000).", code="invalid-text")
+    if isinstance(error, asyncpg.NumericValueOutOfRangeError) or (
+        isinstance(error, asyncpg.DataError) and "value out of" in str(error)  # asyncpg's own check
+    ):
+        return Invalid("A number is larger than can be kept.", code="out-of-range")
     collided = isinstance(error, asyncpg.UniqueViolationError) and (
         error.constraint_name == "uq_event_stream_stream_version"
     )

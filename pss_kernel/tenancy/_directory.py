@@ -57,6 +57,7 @@ class Directory:
         self._database = database
         self._suffix = f".{base_domain.lower()}"
         self._snapshot = _Snapshot()
+        self._refreshing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self.on_change: list[Callable[[], None]] = []
 
@@ -84,16 +85,19 @@ class Directory:
 
     async def refresh(self) -> bool:
         """Read everything again if anything changed; whether it had."""
-        async with self._database.engine.connect() as connection:
-            raw = await connection.get_raw_connection()
-            driver = raw.driver_connection
-            assert driver is not None
-            async with driver.transaction(isolation="repeatable_read", readonly=True):
-                await driver.execute(f'SET LOCAL ROLE "{self._database.roles.control}"')
-                number = await driver.fetchval("SELECT number FROM pss.change")
-                if number == self._snapshot.number:
-                    return False
-                self._snapshot = await self._read(driver, number)
+        async with self._refreshing:  # an older reading must not replace a newer one
+            number = self._snapshot.number
+            async with self._database.engine.connect() as connection:
+                raw = await connection.get_raw_connection()
+                driver = raw.driver_connection
+                assert driver is not None
+                async with driver.transaction(isolation="repeatable_read", readonly=True):
+                    await driver.execute(f'SET LOCAL ROLE "{self._database.roles.control}"')
+                    newest = await driver.fetchval("SELECT number FROM pss.change")
+                    if newest != number:
+                        self._snapshot = await self._read(driver, newest)
+            if newest == number:
+                return False
         for listener in self.on_change:
             listener()
         return True

@@ -14,6 +14,7 @@ import structlog
 
 from pss_kernel.errors import Conflict, Invalid
 from pss_kernel.persistence._migrations import pending, replay
+from pss_kernel.validation import explain
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -102,7 +103,7 @@ async def create_tenant(
             list(locales),
             msgspec.json.encode(brand or {}).decode(),
         )
-        await _set_domains(owner, code, list(domains))
+        await _set_domains(owner, code, [domain.lower() for domain in domains])
         await _migrate(owner, installation, code, KERNEL, _KERNEL_MIGRATIONS, None)
     await installation.directory.refresh()
     return installation.directory.by_code(code)
@@ -121,8 +122,9 @@ async def enable_plugins(
     for name in registry.closure(settings):
         plugin = registry[name]
         given = settings.get(name)
-        if given is not None:
-            msgspec.convert(given, plugin.settings)
+        errors = explain(given, plugin.settings) if given is not None else []
+        if errors:
+            raise Invalid(f"The settings of {name!r} are not valid.", errors=errors)
         known = installation.directory.by_code(code).plugins.get(name)
         async with _tenant_transaction(installation, code) as owner:
             await _migrate(owner, installation, code, name, registry.migrations_of(name), given)
@@ -220,5 +222,5 @@ async def _set_domains(owner: asyncpg.Connection, code: str, domains: list[str])
     )
     await owner.executemany(
         "INSERT INTO pss.tenant_domain (host, tenant) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-        [(domain.lower(), code) for domain in domains],
+        [(domain, code) for domain in domains],
     )

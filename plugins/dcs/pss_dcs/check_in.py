@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pss_kernel import Conflict, NotFound, Problem, UnitOfWork, new_id
-from pss_reservation.contracts import OrderPassenger, order_by_reference
+from pss_reservation.contracts import OrderPassenger, keep_ticketed, order_by_reference
 from pss_ticketing.contracts import CouponRef, coupon_of, move_coupon
 
 from . import store
@@ -44,6 +44,7 @@ async def check_in(uow: UnitOfWork, request: CheckInRequest) -> CheckInAnswer:
     order = await order_by_reference(uow, request.booking_reference, request.family_name)
     if order.status != "ticketed":
         raise NotTicketed(f"The order is {order.status}; check-in needs a ticket.")
+    await keep_ticketed(uow, order.id)
     settings = uow.settings(Settings)
     standing = await store.check_ins_of_order(uow, order.id)
     require_valid(order, request, settings.maximum_bags, {one.passenger_id for one in standing})

@@ -183,6 +183,9 @@ class Airline:
             raise NotFound
         return self.orders[order_id]
 
+    async def keep_ticketed(self, uow: UnitOfWork, order_id: str) -> None:
+        await self.order_by_id(uow, order_id)
+
     async def flight_by_id(self, _uow: UnitOfWork, flight_id: str) -> Flight:
         if flight_id not in self.flights:
             raise NotFound
@@ -248,6 +251,7 @@ async def airline(
         for name in (
             "order_by_reference",
             "order_by_id",
+            "keep_ticketed",
             "flight_by_id",
             "airport",
             "coupon_of",
