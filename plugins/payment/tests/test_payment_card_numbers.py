@@ -1,0 +1,93 @@
+"""Card numbers are found wherever they hide, and repeated nowhere."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pss_kernel import new_id
+from pss_payment.card_numbers import looks_like_card_number, refuse_card_numbers
+from pss_payment.contracts import CardNumberRefused
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4111111111111111",
+        "4111 1111 1111 1111",
+        "4111-1111-1111-1111",
+        "4111\u20111111\u20111111\u20111111",
+        "4111.1111.1111.1111",
+        "4111  1111  1111  1111",
+        "card 4111 1111 1111 1111 12/27 cvc 123",
+        "tok_4111111111111111",
+        "\uff14111111111111111",
+        "378282246310005",
+        "6011 0009 9013 9424",
+        "5555555555554444",
+        "30569309025904",
+        "6304000000000000000",
+    ],
+)
+def test_card_numbers_are_found(text: str) -> None:
+    """Grouped or not, within other text, of every length."""
+    assert looks_like_card_number(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["4111111111111112", "123456789", "2026-11-22", "", "tok_visa", "41111111111111111111111", "٣"],
+)
+def test_other_text_passes(text: str) -> None:
+    """A wrong check digit, too few and too many digits are no card number."""
+    assert not looks_like_card_number(text)
+
+
+def test_own_ids_pass() -> None:
+    """An order's id may have any digits."""
+    assert not looks_like_card_number("ord_" + "4111111111111111".ljust(26, "a"))
+    assert not looks_like_card_number(new_id("ord"))
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ({"method": {"type": "card", "token": "4111 1111 1111 1111"}}, ["/method/token"]),
+        ({"metadata": {"note": "4111111111111111"}}, ["/metadata/note"]),
+        ({"metadata": {"4111111111111111": "x"}}, ["/metadata"]),
+        ({"unknown": [0, [4111111111111111]]}, ["/unknown/1/0"]),
+        ({"a/b": 4111111111111111.0}, ["/a~1b"]),
+        ({"x": "4111111111111111", "y": "5555555555554444"}, ["/x", "/y"]),
+    ],
+)
+def test_refused_with_every_place(body: object, pointers: list[str]) -> None:
+    """Every place is named, and the number itself is in no part of the refusal."""
+    with pytest.raises(CardNumberRefused) as refusal:
+        refuse_card_numbers(body)
+    assert pointers == [error.pointer for error in refusal.value.errors]
+    said = f"{refusal.value} {refusal.value.errors} {refusal.value.detail}"
+    assert "4111" not in said
+    assert "5555" not in said
+
+
+@given(JSON)
+def test_any_body_passes_or_is_refused(body: object) -> None:
+    """No JSON makes the search fail otherwise."""
+    try:
+        refuse_card_numbers(body)
+    except CardNumberRefused as refusal:
+        pointers = [error.pointer for error in refusal.errors]
+    else:
+        return
+    assert pointers
+
+
+@pytest.mark.parametrize("text", ["1" * 100_000, "1 " * 50_000, "1   " * 25_000 + "x"])
+def test_long_runs_are_looked_through(text: str) -> None:
+    """The work grows with the length alone; squared, the time limit of the suite would end it."""
+    assert not looks_like_card_number(text)
