@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,7 +164,7 @@ class Plugin:
 
     def __post_init__(self) -> None:
         if not self.package:
-            self.package = inspect.stack()[2].frame.f_globals["__name__"]
+            self.package = sys._getframe(2).f_globals["__name__"]  # noqa: SLF001 - who makes it
         for event in self.emits:
             event.event_type = f"{self.name}.{event.event_name}"
 

@@ -125,6 +125,8 @@ def _placed(name: str, hint: Any, in_path: set[str]) -> Any:
     """Say where a parameter comes from: the path, the body (``data``) or else the query."""
     if hasattr(hint, "__metadata__"):
         return hint
+    if name == "body":  # Litestar's name for the raw bytes
+        return hint
     if name == "data":
         return JSONBody[hint]  # type: ignore[misc]  # an alias made at run time
     if name in in_path:
@@ -171,6 +173,7 @@ async def _idempotency(
             f"An Idempotency-Key has 1 to {_LONGEST_KEY} printable characters.",
             code="invalid-idempotency-key",
         )
-    # The path stands in the digest, so one key can't answer for two resources.
-    digest = hashlib.sha256(str(request.url.path).encode() + b"\0" + await request.body()).digest()
+    # Path and query stand in the digest, so one key can't answer for two resources or askers.
+    target = f"{request.url.path}?{request.url.query}"
+    digest = hashlib.sha256(target.encode() + b"\0" + await request.body()).digest()
     return Idempotency(f"{actor} {declared.method} {declared.path}", key, digest)

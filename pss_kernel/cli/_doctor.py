@@ -9,11 +9,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
-import aio_pika
 import msgspec
 import typer
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from pss_kernel._version import __version__
 from pss_kernel.cli._context import (
@@ -123,19 +120,23 @@ async def _service(
     try:
         async with asyncio.timeout(_SECONDS):
             return Check(name, "ok", await ping(url))
-    except (OSError, TimeoutError, RedisError, aio_pika.exceptions.AMQPError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it says, that is the diagnosis
         return Check(
             name, "failed", f"{type(error).__name__}: {error}", f"Start it, or correct {variable}."
         )
 
 
 async def _rabbitmq(url: str) -> str:
+    import aio_pika  # noqa: PLC0415 - slow, and only this command needs it
+
     connection = await aio_pika.connect(url)
     await connection.close()
     return "answers"
 
 
 async def _redis(url: str) -> str:
+    from redis.asyncio import Redis  # noqa: PLC0415 - slow, and only this command needs it
+
     client = Redis.from_url(url)
     try:
         facts = await client.info("server")

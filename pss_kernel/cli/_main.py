@@ -45,13 +45,14 @@ def build() -> typer.Typer:
 
     @app.callback()
     def options(
-        version: Annotated[
-            bool, typer.Option("--version", help="Print the version and stop.")
+        _version: Annotated[
+            bool,
+            typer.Option(
+                "--version", callback=_print_version, is_eager=True, help="Print the version."
+            ),
         ] = False,
     ) -> None:
-        if version:
-            sys.stdout.write(f"pss {__version__}\n")
-            raise typer.Exit
+        pass
 
     registry = installed_plugins()
     _serve.register(app)
@@ -64,3 +65,9 @@ def build() -> typer.Typer:
         for name, group in plugin.command_groups.items():
             app.add_typer(group, name=name)
     return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"pss {__version__}\n")
+        raise typer.Exit

@@ -22,7 +22,6 @@ from pss_kernel.cli._context import DataDir, examples, installed_plugins, open_c
 from pss_kernel.config import Config
 from pss_kernel.errors import Invalid
 from pss_kernel.installation import Installation, open_installation
-from pss_kernel.messaging._worker import run_worker
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy._file import load_tenant
 from pss_kernel.tenancy._plan import apply_tenant
@@ -195,6 +194,8 @@ def _tenant_codes(base: str) -> list[str]:
 
 def _worker_command(data_dir: DataDir = None) -> None:
     """Relay events, run their handlers and the recurring jobs, until interrupted."""
+    from pss_kernel.messaging._worker import run_worker  # noqa: PLC0415 - slow, worker only
+
     config = open_config(data_dir)
 
     async def work() -> None:

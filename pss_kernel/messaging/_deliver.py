@@ -8,7 +8,6 @@ import msgspec
 import structlog
 
 from pss_kernel.auth import Actor
-from pss_kernel.errors import TenantUnknown
 from pss_kernel.messaging._envelope import Envelope
 from pss_kernel.persistence import Correlation
 from pss_kernel.plugin import Handler
@@ -84,18 +83,11 @@ async def _consumer(
     installation: Installation, handler: Handler, envelope: Envelope
 ) -> Tenant | None:
     """The event's tenant, or None where it has not enabled the handler's plugin."""
-    for attempt in (1, 2):
-        try:
-            tenant = installation.directory.by_code(envelope.tenant)
-        except TenantUnknown:
-            if attempt == 2:  # noqa: PLR2004 - the second and last look
-                raise
-        else:
-            if handler.plugin in tenant.enabled:
-                return tenant
-        if attempt == 1:
-            await installation.directory.refresh()  # made or enabled a moment ago elsewhere
-    return None
+    directory = installation.directory
+    if not directory.serves(envelope.tenant, handler.plugin):
+        await directory.refresh()  # perhaps enabled a moment ago by another process
+    tenant = directory.by_code(envelope.tenant)
+    return tenant if handler.plugin in tenant.enabled else None
 
 
 async def _receive(uow: UnitOfWork, handler: Handler, envelope: Envelope) -> bool:

@@ -71,6 +71,11 @@ class Directory:
         except KeyError:
             raise TenantUnknown(f"There is no tenant {code[:60]!r}.") from None
 
+    def serves(self, code: str, plugin: str) -> bool:
+        """Whether there is such a tenant and it has enabled the plugin, as far as known here."""
+        tenant = self._snapshot.tenants.get(code)
+        return tenant is not None and plugin in tenant.enabled
+
     def by_host(self, host: str) -> Tenant | None:
         """The tenant that answers at a host name: its own domain or ``<code>.<base>``."""
         name = host.partition(":")[0].lower()
