@@ -42,9 +42,9 @@ class _Sheet(FPDF):
         self.palette = palette
         self.set_auto_page_break(auto=False)
         self.set_margin(0)
-        weights: tuple[Weight, ...] = ("Regular", "Medium", "Bold")
+        weights: tuple[Weight, ...] = ("Regular", "Semibold", "Bold")
         for weight in weights:
-            self.add_font(f"Roboto {weight}", fname=font_path(weight))
+            self.add_font(f"Source Sans Pro {weight}", fname=font_path(weight))
 
     def put(
         self,
@@ -59,17 +59,17 @@ class _Sheet(FPDF):
         room: float = _RIGHT - _LEFT,
     ) -> None:
         """One line on the baseline `y`, set smaller where it is wider than `room`."""
-        self.set_font(f"Roboto {weight}", size=size)
+        self.set_font(f"Source Sans Pro {weight}", size=size)
         width = self.get_string_width(text)
         if width > room:
             size *= room / width
-            self.set_font(f"Roboto {weight}", size=size)
+            self.set_font(f"Source Sans Pro {weight}", size=size)
             width = room
         self.set_text_color(*colour)
         self.text({"left": x, "right": x - width, "centre": x - width / 2}[align], y, text)
 
     def width_of(self, text: str, size: float, weight: Weight) -> float:
-        self.set_font(f"Roboto {weight}", size=size)
+        self.set_font(f"Source Sans Pro {weight}", size=size)
         return float(self.get_string_width(text))
 
     def brand_band(self, brand: Brand) -> float:
@@ -82,7 +82,7 @@ class _Sheet(FPDF):
             muted = self.palette.on_primary_muted
             self.put(_LEFT, 25.5, drawable(brand.tagline), size=11, colour=muted, room=115)
         self.put(
-            _RIGHT, baseline, "Boarding pass", size=15, colour=on, weight="Medium", align="right"
+            _RIGHT, baseline, "Boarding pass", size=15, colour=on, weight="Semibold", align="right"
         )
         return _HEADER
 
@@ -93,22 +93,22 @@ class _Sheet(FPDF):
         return top + 42
 
     def label(self, x: float, y: float, text: str, align: str = "left") -> None:
-        self.put(x, y, text.upper(), size=8, colour=MUTED, weight="Medium", align=align)
+        self.put(x, y, text.upper(), size=8, colour=MUTED, weight="Semibold", align=align)
 
     def cells(self, rows: list[list[tuple[str, str]]], top: float, right: float = _RIGHT) -> None:
         """Labels over texts in rows; columns stand under those of the first row."""
         widths = [
-            max(self.width_of(text, 13, "Medium"), self.width_of(label.upper(), 8, "Medium"))
+            max(self.width_of(text, 13, "Semibold"), self.width_of(label.upper(), 8, "Semibold"))
             for label, text in rows[0]
         ]
-        widths[0] = max(widths[0], self.width_of(rows[-1][0][0].upper(), 8, "Medium"))
+        widths[0] = max(widths[0], self.width_of(rows[-1][0][0].upper(), 8, "Semibold"))
         gap = min((right - _LEFT - sum(widths)) / max(len(widths) - 1, 1), 14)
         starts = [_LEFT + sum(widths[:n]) + n * gap for n in range(len(widths))]
         for number, row in enumerate(rows):
             y = top + number * _ROW
             for x, (label, text) in zip(starts, row, strict=False):
                 self.label(x, y + 3, label)
-                self.put(x, y + 9, text, size=13, weight="Medium", room=right - x)
+                self.put(x, y + 9, text, size=13, weight="Semibold", room=right - x)
 
     def segment(self, segment: FaceSegment, top: float) -> float:
         self.set_draw_color(*LINE)
@@ -124,7 +124,7 @@ class _Sheet(FPDF):
         ):
             self.put(x, top + 26.5, drawable(name), size=11, colour=MUTED, align=align, room=room)
             self.put(
-                x, top + 34.5, time, size=19, colour=self.palette.accent, weight="Medium",
+                x, top + 34.5, time, size=19, colour=self.palette.accent, weight="Semibold",
                 align=align,
             )  # fmt: skip
         self.arrow(_WIDTH / 2, baseline - 5.5)
@@ -132,7 +132,7 @@ class _Sheet(FPDF):
         self.set_fill_color(*self.palette.accent)
         self.rect(left, top + 41, 34, 24, style="F", round_corners=True, corner_radius=3)
         self.put(
-            left + 17, top + 47.5, "SEAT", size=8, colour=WHITE, weight="Medium", align="centre"
+            left + 17, top + 47.5, "SEAT", size=8, colour=WHITE, weight="Semibold", align="centre"
         )
         self.put(
             left + 17, top + 60, segment.seat_text, size=30, colour=WHITE, weight="Bold",
@@ -173,5 +173,5 @@ class _Sheet(FPDF):
         )
         self.put(
             _WIDTH / 2, upper + _SYMBOL + 7, f"{face.booking_reference}  ·  {numbers}", size=11,
-            colour=MUTED, weight="Medium", align="centre",
+            colour=MUTED, weight="Semibold", align="centre",
         )  # fmt: skip

@@ -93,7 +93,7 @@ class _Canvas:
         return float(font(weight, size).getlength(text))
 
     def label(self, x: float, y: float, text: str, anchor: str = "ls") -> None:
-        self.text((x, y), text.upper(), size=25, colour=MUTED, weight="Medium", anchor=anchor)
+        self.text((x, y), text.upper(), size=25, colour=MUTED, weight="Semibold", anchor=anchor)
 
     def header(self, brand: Brand, top: int) -> int:
         bottom = top + _HEADER
@@ -111,7 +111,7 @@ class _Canvas:
             )  # fmt: skip
         self.text(
             (_RIGHT, baseline), "Boarding pass", size=36, colour=self.palette.on_primary,
-            weight="Medium", anchor="rs", room=280,
+            weight="Semibold", anchor="rs", room=280,
         )  # fmt: skip
         return bottom
 
@@ -129,10 +129,10 @@ class _Canvas:
         """Labels over texts in rows; columns stand under those of the first row."""
         widths = [
             max(
-                self.width_of(text, 38, "Medium"),
-                self.width_of(label.upper(), 25, "Medium"),
-                self.width_of(rows[-1][0][1], 38, "Medium") if column == 0 else 0,
-                self.width_of(rows[-1][0][0].upper(), 25, "Medium") if column == 0 else 0,
+                self.width_of(text, 38, "Semibold"),
+                self.width_of(label.upper(), 25, "Semibold"),
+                self.width_of(rows[-1][0][1], 38, "Semibold") if column == 0 else 0,
+                self.width_of(rows[-1][0][0].upper(), 25, "Semibold") if column == 0 else 0,
             )
             for column, (label, text) in enumerate(rows[0])
         ]
@@ -142,7 +142,7 @@ class _Canvas:
             y = top + number * _ROW
             for x, (label, text) in zip(starts, row, strict=False):
                 self.label(x, y + 24, label)
-                self.text((x, y + 70), text, size=38, weight="Medium", room=int(right - x))
+                self.text((x, y + 70), text, size=38, weight="Semibold", room=int(right - x))
 
     def segment(self, segment: FaceSegment, top: int) -> int:
         self.draw.line((_LEFT, top, _RIGHT, top), fill=LINE, width=2)
@@ -151,7 +151,7 @@ class _Canvas:
         self.draw.rounded_rectangle(box, radius=24, fill=self.palette.accent)
         centre = (box[0] + box[2]) // 2
         self.text(
-            (centre, box[1] + 52), "SEAT", size=25, colour=WHITE, weight="Medium", anchor="ms"
+            (centre, box[1] + 52), "SEAT", size=25, colour=WHITE, weight="Semibold", anchor="ms"
         )
         self.text(
             (centre, box[1] + 150), segment.seat_text, size=92, colour=WHITE, weight="Bold",
@@ -173,7 +173,7 @@ class _Canvas:
                 (x, baseline + 58), drawable(name), size=34, colour=MUTED, anchor=anchor, room=half
             )
             self.text(
-                (x, baseline + 134), time, size=60, colour=self.palette.accent, weight="Medium",
+                (x, baseline + 134), time, size=60, colour=self.palette.accent, weight="Semibold",
                 anchor=anchor,
             )  # fmt: skip
         self.arrow(WIDTH // 2, baseline - 50)
@@ -207,7 +207,7 @@ class _Canvas:
         )
         self.text(
             (WIDTH // 2, top + _SYMBOL + 64), f"{face.booking_reference}  ·  {numbers}", size=34,
-            colour=MUTED, weight="Medium", anchor="ms",
+            colour=MUTED, weight="Semibold", anchor="ms",
         )  # fmt: skip
 
     def png(self, tear: int) -> bytes:

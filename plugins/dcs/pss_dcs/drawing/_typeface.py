@@ -1,4 +1,4 @@
-"""The typeface: Roboto (Apache-2.0), which has Latin, Greek and Cyrillic letters."""
+"""The typeface: Source Sans Pro (OFL-1.1), which has Latin, Greek and Cyrillic letters."""
 
 from functools import cache
 from importlib.resources import files
@@ -12,13 +12,13 @@ from pss_dcs.bcbp import transliterate
 
 __all__ = ["Weight", "drawable", "font", "font_path"]
 
-Weight = Literal["Regular", "Medium", "Bold"]
+Weight = Literal["Regular", "Semibold", "Bold"]
 
 
 @cache
 def font_path(weight: Weight) -> Path:
     """Where the font file of that weight is."""
-    return Path(str(files("font_roboto").joinpath("files", f"Roboto-{weight}.ttf")))
+    return Path(str(files("font_source_sans_pro").joinpath("files", f"SourceSansPro-{weight}.ttf")))
 
 
 @cache
