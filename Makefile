@@ -38,7 +38,7 @@ lint: .venv/dev ## Style, types, architecture
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --config .importlinter.toml --no-logo
 
 bench: .venv/dev ## Figures beside their limits, also in var/bench.json
 	@$(BIN)/python tests/benchmarks/run.py

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 from typing import Self
@@ -13,6 +14,9 @@ import msgspec
 from pss_kernel.errors import Invalid
 
 __all__ = ["Money", "exponent", "round_share"]
+
+# Fourteen digits before the point keep the minor units of every currency within 64 bits.
+_AMOUNT = re.compile(r"(-?)([0-9]{1,14})(?:\.([0-9]{1,16}))?")
 
 
 @cache
@@ -45,21 +49,20 @@ class Money(msgspec.Struct, frozen=True):
     def minor(self) -> int:
         """In minor units. Raises Invalid for text that is no amount of this currency."""
         digits = exponent(self.currency)
-        try:
-            scaled = Decimal(self.amount).scaleb(digits)
-            whole = int(scaled)
-        except (InvalidOperation, ValueError, OverflowError) as error:
-            raise Invalid(f"{self.amount!r} is not an amount.", code="invalid-amount") from error
-        if scaled != whole or abs(whole) >= 1 << 63:
+        match = _AMOUNT.fullmatch(self.amount)
+        if match is None:
+            raise Invalid(f"{self.amount[:40]!r} is not an amount.", code="invalid-amount")
+        sign, whole, decimals = match[1], match[2], (match[3] or "").rstrip("0")
+        if len(decimals) > digits:
             raise Invalid(
                 f"{self.amount} has more than the {digits} decimals of {self.currency}.",
                 code="invalid-amount",
             )
-        return whole
+        return int(f"{sign}{whole}{decimals:0<{digits}}")
 
 
 def round_share(minor: int, share: Fraction | Decimal) -> int:
     """``share`` of an amount in minor units, rounded half up (away from zero at the half)."""
     exact = Fraction(minor) * Fraction(share)
-    quotient = Decimal(exact.numerator) / Decimal(exact.denominator)
-    return int(quotient.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    rounded = (2 * abs(exact.numerator) + exact.denominator) // (2 * exact.denominator)
+    return rounded if exact >= 0 else -rounded

@@ -13,7 +13,8 @@ import structlog
 from litestar import Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import JSONBody, PathParameter, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter, RawBody
+from litestar.types import BeforeRequestHookHandler
 from litestar.utils.signature import get_fn_type_hints
 
 from pss_api.admission import admit
@@ -80,6 +81,7 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
             for status, meaning in _REFUSALS.items()
         },
         opt={"permission": declared.permission, "plugin": declared.plugin},
+        before_request=_screening(declared),
     )(endpoint)
 
 
@@ -123,15 +125,35 @@ def _describe(endpoint: Callable[..., Any], declared: Route, returns: Any) -> No
 
 def _placed(name: str, hint: Any, in_path: set[str]) -> Any:
     """Say where a parameter comes from: the path, the body (``data``) or else the query."""
+    if name == "body":  # Litestar's name, and its type, for the raw bytes
+        return RawBody
+    if name == "data" and (_screens(hint) or not hasattr(hint, "__metadata__")):
+        return JSONBody[hint]  # type: ignore[misc]  # an alias made at run time
     if hasattr(hint, "__metadata__"):
         return hint
-    if name == "body":  # Litestar's name for the raw bytes
-        return hint
-    if name == "data":
-        return JSONBody[hint]  # type: ignore[misc]  # an alias made at run time
     if name in in_path:
         return Annotated[hint, PathParameter()]
     return Annotated[hint, QueryParameter()]
+
+
+def _screens(hint: Any) -> list[Callable[[bytes], object]]:
+    """What stands beside the type of ``data``: ``Annotated[NewPayment, refuse_card_numbers]``."""
+    return [one for one in getattr(hint, "__metadata__", ()) if callable(one)]
+
+
+def _screening(declared: Route) -> BeforeRequestHookHandler | None:
+    """Let the route's screens see the raw body, and raise a Problem, before anything reads it.
+
+    What answers a malformed body names fields and values of it; a screen comes before that.
+    """
+    screens = _screens(get_fn_type_hints(declared.function).get("data"))
+
+    async def screen(request: Request[Any, Any, Any]) -> None:
+        body = await request.body()
+        for look in screens:
+            look(body)
+
+    return screen if screens else None
 
 
 def _answered(returns: Any) -> Any:

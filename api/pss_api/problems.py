@@ -95,9 +95,8 @@ def _validation(request: Request[Any, Any, Any], error: Exception) -> Response[A
     route_handler = request.route_handler
     field = getattr(route_handler, "parsed_data_field", None)
     if field is not None:
-        body = ScopeState.from_scope(request.scope).body  # read before the types were checked
         try:
-            value = msgspec.json.decode(body if isinstance(body, bytes) else b"")
+            value = _body(request)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             problem: Problem = BadRequest("The body is not JSON.", code="not-json")
             return problem_response(problem, request_id)
@@ -115,6 +114,24 @@ def _validation(request: Request[Any, Any, Any], error: Exception) -> Response[A
     ]
     detail = "" if errors else str(getattr(error, "detail", "")) or "The request can't be read."
     return problem_response(Invalid(detail, errors=errors), request_id)
+
+
+def _body(request: Request[Any, Any, Any]) -> Any:
+    """Decode the body once more; it was read before its types were checked."""
+    body = ScopeState.from_scope(request.scope).body
+    return msgspec.json.decode(body if isinstance(body, bytes) else b"")
+
+
+def _recursion(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Tell a body that is nested too deeply to be read from a mistake of ours."""
+    try:
+        _body(request)
+    except RecursionError:
+        problem = BadRequest("The body is nested too deeply.", code="not-json")
+        return problem_response(problem, _request_id(request))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    return _unexpected(request, error)
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
@@ -135,5 +152,6 @@ HANDLERS: ExceptionHandlersMap = {
     SerializationException: _validation,
     ClientException: _http,
     HTTPException: _http,
+    RecursionError: _recursion,
     Exception: _unexpected,
 }

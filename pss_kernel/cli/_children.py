@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -18,7 +19,13 @@ from pss_kernel.errors import Invalid, Unavailable
 from pss_kernel.plugin import Sidecar
 from pss_kernel.registry import Registry
 
-__all__ = ["Children", "check_port_free", "free_port", "wait_until_answering"]
+__all__ = [
+    "Children",
+    "check_port_free",
+    "end_with_parent",
+    "free_port",
+    "wait_until_answering",
+]
 
 _PR_SET_PDEATHSIG = 1
 _STOP_SECONDS = 12.0
@@ -30,9 +37,13 @@ class Children:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._awaited: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def start_sidecars(self, registry: Registry) -> None:
-        """The servers that plugins bring; their addresses go into this process's environment."""
+        """The servers that plugins bring; their addresses go into this process's environment.
+
+        They come up while other things are prepared; see ``wait_for_sidecars``.
+        """
         for plugin in registry.plugins.values():
             for sidecar in plugin.sidecars:
                 if sidecar.env_url not in os.environ:
@@ -44,8 +55,14 @@ class Children:
         state.parent.mkdir(parents=True, exist_ok=True)
         argv = [*sidecar.argv, "--port", str(port), "--state", str(state)]
         process = self.start(sidecar.name, argv)
-        wait_until_answering(f"http://127.0.0.1:{port}/", lambda: process.poll() is None)
+        self._awaited.append((f"http://127.0.0.1:{port}/", process))
         os.environ[sidecar.env_url] = f"http://127.0.0.1:{port}"
+
+    def wait_for_sidecars(self) -> None:
+        """Until each of them answers. Raises Unavailable when one has ended."""
+        for url, process in self._awaited:
+            wait_until_answering(url, partial(_lives, process))
+        self._awaited.clear()
 
     def start_worker(self) -> None:
         """The worker of this installation."""
@@ -58,7 +75,7 @@ class Children:
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr.fileno(),
             start_new_session=True,
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - set before any thread
+            preexec_fn=end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - set before any thread
         )
         self._running.append((name, process))
         return process
@@ -84,7 +101,11 @@ class Children:
         self._running.clear()
 
 
-def _end_with_parent() -> None:
+def _lives(process: subprocess.Popen[bytes]) -> bool:
+    return process.poll() is None
+
+
+def end_with_parent() -> None:
     """Linux: the child is told to end when its parent dies, however it dies."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

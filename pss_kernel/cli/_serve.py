@@ -104,6 +104,7 @@ def serve(
     try:
         children.start_sidecars(registry)
         asyncio.run(_serve_prepared(config, registry, demo_tenants))
+        children.wait_for_sidecars()
         if with_worker:
             children.start_worker()
         server = Granian(

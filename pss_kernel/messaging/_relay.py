@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ _RETRY = ExponentialRetry(
 )
 _EXCHANGE = RabbitExchange("pss.events", type=ExchangeType.TOPIC, durable=True)
 _DEAD_EXCHANGE = RabbitExchange("pss.dead", type=ExchangeType.FANOUT, durable=True)
+_trouble = logging.getLogger("pss.relay")
+_trouble.setLevel(logging.WARNING)  # each message by itself is not worth a line
 _decode = msgspec.json.Decoder(Envelope).decode
 
 
@@ -67,7 +70,7 @@ def _outbox(installation: Installation, rabbit: RabbitBroker | None) -> OutboxBr
         outbox_table=make_outbox_table(metadata, "outbox"),
         dlq_table=make_dlq_table(metadata, "outbox_dead"),
         graceful_timeout=10.0,
-        logger=None,
+        logger=_trouble,
         decoder=_raw,
         apply_types=False,
         # What a handler says of its failure may hold personal data; its kind is enough here,
@@ -109,7 +112,7 @@ async def _rabbit(installation: Installation) -> AsyncIterator[RabbitBroker]:
     broker = RabbitBroker(
         installation.config.amqp_url or "",
         graceful_timeout=10.0,
-        logger=None,
+        logger=_trouble,
         default_channel=Channel(prefetch_count=8),
         decoder=_raw,
         apply_types=False,
@@ -150,5 +153,7 @@ def _consume(
 def _attempts() -> AsyncRetrying:
     """A few tries with growing pauses; after the last the message rests in ``pss.dead``."""
     return AsyncRetrying(
-        stop=stop_after_attempt(6), wait=wait_exponential_jitter(initial=0.2, max=10), reraise=True
+        stop=stop_after_attempt(6),
+        wait=wait_exponential_jitter(multiplier=0.2, max=10),
+        reraise=True,
     )

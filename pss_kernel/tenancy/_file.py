@@ -70,7 +70,7 @@ class TenantDefinition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_tenant(folder: Path, registry: Registry) -> TenantDefinition:
-    """Read and check a tenant's folder, the plugins' own files included.
+    """Read and check a tenant's ``tenant.toml``; the files of plugins are checked when planned.
 
     Raises InvalidTenant with every error, Invalid where there is no ``tenant.toml``.
     """
@@ -90,9 +90,7 @@ def load_tenant(folder: Path, registry: Registry) -> TenantDefinition:
     except tomllib.TOMLDecodeError as error:
         raise InvalidTenant([_syntax_finding(path, error)]) from error
     findings = list(_findings(path, text, value, registry))
-    if not findings:
-        findings = list(_file_findings(folder, value, registry))
-    if any(one.severity == "error" for one in findings):
+    if findings:
         raise InvalidTenant(findings)
     file = msgspec.convert(value, _File)
     return TenantDefinition(
@@ -171,13 +169,6 @@ def _not_usable(pointer: str, name: str, registry: Registry) -> tuple[FieldError
         FieldError(pointer=pointer, detail=detail),
         f"Installed are: {', '.join(registry.plugins)}.",
     )
-
-
-def _file_findings(folder: Path, value: Any, registry: Registry) -> Iterator[FileFinding]:
-    for name in registry.closure(value.get("plugins", {})):
-        for files in registry[name].files:
-            for path in sorted(folder.glob(files.pattern)):
-                yield from files.check(path)
 
 
 def line_numbers(text: str) -> dict[str, int]:

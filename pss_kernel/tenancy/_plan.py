@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+import structlog
 
 from pss_kernel.plugin import TenantFiles
+from pss_kernel.tenancy._file import InvalidTenant, TenantDefinition
 from pss_kernel.tenancy._provision import KERNEL, create_tenant, disable_plugin, enable_plugins
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
-    from pss_kernel.tenancy._file import TenantDefinition
     from pss_kernel.tenancy._tenant import Tenant
 
 __all__ = ["Change", "apply_tenant", "plan_tenant"]
 
+_log = structlog.get_logger("pss.tenancy")
 _LOADED = "SELECT digest FROM pss.tenant_file WHERE tenant = $1 AND plugin = $2 AND name = $3"
 _REMEMBER = """
 INSERT INTO pss.tenant_file (tenant, plugin, name, digest) VALUES ($1, $2, $3, $4)
@@ -59,7 +61,7 @@ async def plan_tenant(installation: Installation, wanted: TenantDefinition) -> l
         for name in reversed(list(installation.registry.plugins))
         if name in enabled and name not in installation.registry.closure(wanted.plugins)
     ]
-    for files, paths, _ in await _changed_files(installation, wanted):
+    for files, paths, _ in await _checked_files(installation, wanted):
         names = ", ".join(str(path.relative_to(wanted.folder)) for path in paths)
         changes.append(Change("load", f"{files.name} of {files.plugin}", names))
     return changes
@@ -118,6 +120,19 @@ async def _load(
         await owner.execute(_REMEMBER, code, files.plugin, files.name, digest)
     progress(1, 1)
     return sentence
+
+
+async def _checked_files(
+    installation: Installation, wanted: TenantDefinition
+) -> list[tuple[TenantFiles, list[Path], bytes]]:
+    """The changed files, when there is no error in any. Raises InvalidTenant with all errors."""
+    changed = await _changed_files(installation, wanted)
+    findings = [one for files, paths, _ in changed for path in paths for one in files.check(path)]
+    if any(one.severity == "error" for one in findings):
+        raise InvalidTenant(findings)
+    for one in findings:
+        _log.warning("tenant_file", finding=str(one))
+    return changed
 
 
 async def _changed_files(

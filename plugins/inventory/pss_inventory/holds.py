@@ -133,7 +133,7 @@ async def hold(uow: UnitOfWork, hold_id: str, requests: list[SeatRequest]) -> No
         raise Conflict("A flight has departed or is no longer known.", code="flight-departed")
     for place, seats in wanted:
         problem = SoldOut(
-            f"Fewer than {seats} seats are left in class {place.booking_class}.",
+            f"Class {place.booking_class} has not enough seats left for {seats}.",
             mend="Ask for new offers.",
         )
         _take(uow, TAKE_SEATS, place, seats, problem)
