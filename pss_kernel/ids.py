@@ -10,6 +10,7 @@ from pss_kernel.errors import NotFound
 __all__ = ["check_id", "new_id", "new_uuid7"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _LENGTH = 26
 
 
@@ -24,8 +25,8 @@ def new_uuid7() -> int:
 def new_id(kind: str) -> str:
     """A fresh id of that kind: the kind, an underscore and 26 base-32 characters."""
     value = new_uuid7()
-    characters = [_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5)]
-    return f"{kind}_{''.join(characters)}"
+    pairs = [_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)]
+    return f"{kind}_{''.join(pairs)}"
 
 
 def check_id(kind: str, value: str) -> str:

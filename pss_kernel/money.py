@@ -43,7 +43,10 @@ class Money(msgspec.Struct, frozen=True):
     def of(cls, minor: int, currency: str) -> Self:
         """From minor units: ``Money.of(12345, "EUR")`` is 123.45 EUR."""
         digits = exponent(currency)
-        return cls(f"{Decimal(minor).scaleb(-digits):.{digits}f}", currency)
+        sign = "-" if minor < 0 else ""
+        text = str(abs(minor)).rjust(digits + 1, "0")
+        whole, fraction = text[: len(text) - digits], text[len(text) - digits :]
+        return cls(f"{sign}{whole}.{fraction}" if digits else f"{sign}{whole}", currency)
 
     @property
     def minor(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Request
+from litestar.connection import ASGIConnection
 
 from pss_kernel.auth import Actor, parse_api_key, secret_matches
 from pss_kernel.errors import (
@@ -20,10 +20,11 @@ from pss_kernel.tenancy import Tenant
 
 __all__ = ["admit", "identify", "resolve_tenant"]
 
+Connection = ASGIConnection[Any, Any, Any, Any]
 _GUEST = Actor("guest")
 
 
-def resolve_tenant(installation: Installation, request: Request[Any, Any, Any]) -> Tenant:
+def resolve_tenant(installation: Installation, request: Connection) -> Tenant:
     """The tenant of the host name, else of the header ``PSS-Tenant``.
 
     Raises TenantUnknown where neither names one, BadRequest where they name different ones.
@@ -47,7 +48,7 @@ def resolve_tenant(installation: Installation, request: Request[Any, Any, Any]) 
     return tenant
 
 
-def identify(installation: Installation, tenant: Tenant, request: Request[Any, Any, Any]) -> Actor:
+def identify(installation: Installation, tenant: Tenant, request: Connection) -> Actor:
     """The holder of the key in ``Authorization``, or a guest where there is none.
 
     Raises Unauthorised for a key that is not known, Forbidden for one of another tenant.
@@ -66,7 +67,10 @@ def identify(installation: Installation, tenant: Tenant, request: Request[Any, A
 
 
 def admit(
-    installation: Installation, request: Request[Any, Any, Any], plugin: str, permission: Permission
+    installation: Installation,
+    request: Connection,
+    plugin: str,
+    permission: Permission,
 ) -> tuple[Tenant, Actor]:
     """Tenant, identity, enablement, permission: in that order, without touching the database."""
     tenant = resolve_tenant(installation, request)

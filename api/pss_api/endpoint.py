@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import msgspec
 import structlog
 from litestar import Request, Response, route
-from litestar.handlers import HTTPRouteHandler
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, PathParameter, QueryParameter, RawBody
 from litestar.types import BeforeRequestHookHandler
@@ -37,9 +38,14 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
     permission = installation.registry.permissions[declared.permission]
     returns = get_fn_type_hints(declared.function).get("return", Any)
 
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        # Before the body is looked at: who may not do this learns nothing about it.
+        admitted = admit(installation, connection, declared.plugin, permission)
+        connection.scope["pss_admitted"] = admitted  # type: ignore[typeddict-unknown-key]
+
     async def endpoint(**arguments: Any) -> Response[Any]:
         request: Request[Any, Any, Any] = arguments.pop("request")
-        tenant, actor = admit(installation, request, declared.plugin, permission)
+        tenant, actor = request.scope["pss_admitted"]  # type: ignore[typeddict-item]
         structlog.contextvars.bind_contextvars(tenant=tenant.code, plugin=declared.plugin)
         request_id = str(request.scope["pss_request_id"])  # type: ignore[typeddict-item]
         correlation = Correlation(request_id)
@@ -81,6 +87,7 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
             for status, meaning in _REFUSALS.items()
         },
         opt={"permission": declared.permission, "plugin": declared.plugin},
+        guards=[guard],
         before_request=_screening(declared),
     )(endpoint)
 

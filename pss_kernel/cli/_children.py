@@ -8,12 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
+import structlog
 
 from pss_kernel.errors import Invalid, Unavailable
 from pss_kernel.plugin import Sidecar
@@ -27,8 +30,15 @@ __all__ = [
     "wait_until_answering",
 ]
 
+_log = structlog.get_logger("pss.serve")
 _PR_SET_PDEATHSIG = 1
 _STOP_SECONDS = 12.0
+
+
+class _Child(NamedTuple):
+    name: str
+    argv: list[str]
+    process: subprocess.Popen[bytes]
 
 
 class Children:
@@ -36,7 +46,8 @@ class Children:
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
-        self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._running: list[_Child] = []
+        self._stopping = threading.Event()
         self._awaited: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def start_sidecars(self, registry: Registry) -> None:
@@ -77,27 +88,29 @@ class Children:
             start_new_session=True,
             preexec_fn=end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - set before any thread
         )
-        self._running.append((name, process))
+        self._running.append(_Child(name, argv, process))
         return process
 
-    def ended(self) -> str | None:
-        """The name of a child that has ended by itself, if any has."""
-        for name, process in self._running:
-            if process.poll() is not None:
-                return name
-        return None
+    def watch(self) -> None:
+        """Start again what has ended by itself, until ``stop``."""
+        while not self._stopping.wait(1.0):
+            for child in [one for one in self._running if one.process.poll() is not None]:
+                _log.error("child_ended", name=child.name, code=child.process.returncode)
+                self._running.remove(child)
+                self.start(child.name, child.argv)
 
     def stop(self) -> None:
         """End all, politely first."""
-        for _, process in reversed(self._running):
-            if process.poll() is None:
-                process.terminate()
-        for _, process in reversed(self._running):
+        self._stopping.set()
+        for child in reversed(self._running):
+            if child.process.poll() is None:
+                child.process.terminate()
+        for child in reversed(self._running):
             try:
-                process.wait(_STOP_SECONDS)
+                child.process.wait(_STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                child.process.kill()
+                child.process.wait()
         self._running.clear()
 
 

@@ -120,18 +120,16 @@ def serve(
             respawn_failed_workers=True,
         )
         base = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compared, not bound
-        announce = threading.Thread(
-            target=_announce, args=(base, children, lambda: ready(base)), daemon=True
-        )
-        announce.start()
+        for beside in (children.watch, lambda: _announce(base, ready)):
+            threading.Thread(target=beside, daemon=True).start()
         server.serve()
     finally:
         children.stop()
 
 
-def _announce(base: str, children: Children, ready: Callable[[], None]) -> None:
-    wait_until_answering(f"{base}/health", lambda: children.ended() is None)
-    ready()
+def _announce(base: str, ready: Callable[[str], None]) -> None:
+    wait_until_answering(f"{base}/health", lambda: True)
+    ready(base)
 
 
 async def _serve_prepared(config: Config, registry: Registry, demo_tenants: Path | None) -> None:

@@ -71,6 +71,8 @@ def disconnected(error: BaseException) -> bool:
             return True
         if isinstance(current, asyncpg.InterfaceError) and "clos" in str(current):
             return True
+        if isinstance(current, asyncpg.InternalClientError):
+            return True  # the server has said good-bye while the connection was idle
         current = current.__cause__ or current.__context__
     return False
 

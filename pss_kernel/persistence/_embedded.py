@@ -74,24 +74,28 @@ class EmbeddedPostgres:
         with self._exclusively():
             self._users = (self._home / "postgres.users").open("ab")
             fcntl.flock(self._users, fcntl.LOCK_SH)
-            if not (self._pgdata / "PG_VERSION").exists():
-                self._initialise()
-            if not self._running():
-                self._start()
+            try:
+                if not (self._pgdata / "PG_VERSION").exists():
+                    self._initialise()
+                if not self._running():
+                    self._start()
+            except BaseException:
+                self._users.close()
+                self._users = None
+                raise
 
     def release(self) -> None:
         """Let go; the last holder stops the server."""
         if self._users is None:
             return
-        with self._exclusively():
+        users, self._users = self._users, None
+        with self._exclusively(), users:
             try:
-                fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                pass  # others still use it
-            else:
+                return  # others still use it
+            if self._running():
                 self._run("pg_ctl", "stop", "--mode=fast", "--wait", "--silent")
-            self._users.close()
-            self._users = None
 
     @contextlib.contextmanager
     def _exclusively(self) -> Iterator[None]:
