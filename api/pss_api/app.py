@@ -9,13 +9,11 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request, get
 from litestar.config.response_cache import ResponseCacheConfig
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import ScalarRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
 from litestar.router import Router
 from litestar.types import ASGIApp
 
 from pss_api.admission import resolve_tenant
+from pss_api.documentation import openapi_assets, openapi_config
 from pss_api.endpoint import handler_of
 from pss_api.gateway import gateway
 from pss_api.problems import HANDLERS
@@ -90,34 +88,18 @@ def build(installation: Installation) -> Litestar:
         for declared in plugin.routes
     ]
     return Litestar(
-        route_handlers=[Router("/v1", route_handlers=[show_tenant, *handlers]), health, ready],
+        route_handlers=[
+            Router("/v1", route_handlers=[show_tenant, *handlers]),
+            health,
+            ready,
+            openapi_assets(),
+        ],
         exception_handlers=HANDLERS,
         request_max_body_size=installation.config.max_body_bytes,
-        openapi_config=_openapi(),
+        openapi_config=openapi_config(),
         response_cache_config=ResponseCacheConfig(),
         debug=False,
         logging_config=None,
-    )
-
-
-def _openapi() -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title="Passenger service system",
-        version=__version__,
-        description=(
-            "The HTTP interface of an airline. The tenant is the host name's, or the one named "
-            "in the header `PSS-Tenant`."
-        ),
-        path="/docs",
-        render_plugins=[ScalarRenderPlugin(path="/")],
-        components=Components(
-            security_schemes={
-                "key": SecurityScheme(
-                    type="http", scheme="bearer", description="An API key: `pss_…`"
-                )
-            }
-        ),
-        use_handler_docstrings=True,
     )
 
 

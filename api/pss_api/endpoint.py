@@ -14,7 +14,7 @@ from litestar import Request, Response, route
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import JSONBody, PathParameter, QueryParameter, RawBody
+from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter, RawBody
 from litestar.types import BeforeRequestHookHandler
 from litestar.utils.signature import get_fn_type_hints
 
@@ -29,6 +29,23 @@ from pss_kernel.plugin import Route
 __all__ = ["handler_of"]
 
 _JSON = "application/json"
+# Read by the kernel; declared so that the OpenAPI document has them.
+_HEADERS = {
+    "pss_tenant": Annotated[
+        str | None,
+        HeaderParameter(
+            name="PSS-Tenant",
+            description="The tenant's code, where the host name is not a tenant's own.",
+        ),
+    ],
+    "idempotency_key": Annotated[
+        str | None,
+        HeaderParameter(
+            name="Idempotency-Key",
+            description="The same key with the same body gets the same answer, one effect.",
+        ),
+    ],
+}
 _LONGEST_KEY = 255
 _encoder = msgspec.json.Encoder()
 
@@ -45,6 +62,8 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
 
     async def endpoint(**arguments: Any) -> Response[Any]:
         request: Request[Any, Any, Any] = arguments.pop("request")
+        for name in _HEADERS:
+            arguments.pop(name, None)
         tenant, actor = request.scope["pss_admitted"]  # type: ignore[typeddict-item]
         structlog.contextvars.bind_contextvars(tenant=tenant.code, plugin=declared.plugin)
         request_id = str(request.scope["pss_request_id"])  # type: ignore[typeddict-item]
@@ -83,7 +102,12 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
         tags=[declared.plugin],
         security=[{}, {"key": []}] if permission.guest else [{"key": []}],
         responses={
-            status: ResponseSpec(ProblemDocument, description=meaning, generate_examples=False)
+            status: ResponseSpec(
+                ProblemDocument,
+                description=meaning,
+                generate_examples=False,
+                media_type="application/problem+json",
+            )
             for status, meaning in _REFUSALS.items()
         },
         opt={"permission": declared.permission, "plugin": declared.plugin},
@@ -98,6 +122,7 @@ _REFUSALS = {
     403: "These credentials may not do this",
     404: "Not found, or not enabled for this tenant",
     409: "The state does not allow this",
+    410: "It has ended: an offer or a quote whose time is over",
     422: "Some values are not valid; `errors` lists every one",
     503: "Temporarily unavailable; retry",
 }
@@ -122,6 +147,12 @@ def _describe(endpoint: Callable[..., Any], declared: Route, returns: Any) -> No
             "request", inspect.Parameter.KEYWORD_ONLY, annotation=Request[Any, Any, Any]
         )
     )
+
+    parameters += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None)
+        for name, annotation in _HEADERS.items()
+        if name == "pss_tenant" or declared.method == "POST"
+    ]
 
     answer = Response[bytes] if returns is Content else Response[_answered(returns)]  # type: ignore[misc]
     endpoint.__signature__ = inspect.Signature(parameters, return_annotation=answer)  # type: ignore[attr-defined]
