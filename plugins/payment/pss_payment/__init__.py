@@ -16,6 +16,7 @@ plugin = Plugin(
     permissions=[
         Permission("payment:pay", "Pay for an order and see that payment", guest=True),
         Permission("payment:read", "See the ledger of an order"),
+        Permission("payment:refund", "Retry a refund that the gateway has refused"),
     ],
     emits=[PaymentCaptured, PaymentRefunded],
     modules=["services", "routes", "handlers", "jobs"],

@@ -60,6 +60,7 @@ async def post(
         "order_id": order_id,
         "reason": reason,
         "currency": currency,
+        "posted_at": func.now(),
     }
     rows = [
         {
@@ -70,7 +71,8 @@ async def post(
         }
         for entry in entries
     ]
-    await uow.execute(insert(ledger_entry).values(posted_at=func.now()), rows)
+    # One statement: the database checks the balance of what a statement inserts.
+    await uow.execute(insert(ledger_entry).values(rows))
 
 
 async def entries_of(uow: UnitOfWork, order_id: str) -> list[dict[str, Any]]:

@@ -4,10 +4,10 @@ from typing import Any
 
 from sqlalchemy import RowMapping, func, update
 
-from pss_kernel import UnitOfWork
+from pss_kernel import Money, UnitOfWork
 from pss_reservation.contracts import OrderCancelled, mark_needs_attention
 
-from . import refund_store
+from . import refund_store, store
 from .books import balance, lock_account, post
 from .ledger import allocate, promise_entries, settle_cancellation
 from .models import order_account
@@ -31,6 +31,13 @@ async def record_cancellation(uow: UnitOfWork, event: OrderCancelled) -> None:
         cancellation_penalty_minor=event.penalty_minor,
     )
     await settle_if_cancelled(uow, event.order_id, event.currency)
+    if event.refund_minor and not await _any_money(uow, event.order_id):
+        quoted = Money.of(event.refund_minor, event.currency)
+        await mark_needs_attention(
+            uow,
+            event.order_id,
+            f"A refund of {quoted.amount} {quoted.currency} was quoted, but nothing was captured.",
+        )
 
 
 async def settle_if_cancelled(uow: UnitOfWork, order_id: str, currency: str) -> bool:
@@ -54,6 +61,12 @@ async def give_back_deposits(uow: UnitOfWork, order_id: str, currency: str, reas
     if deposits > 0:
         await post(uow, order_id, reason, currency, promise_entries(deposits))
         await _refund(uow, order_id, currency, reason, deposits)
+
+
+async def _any_money(uow: UnitOfWork, order_id: str) -> bool:
+    """Whether anything was captured, or is about to be: it settles then, or staff are told."""
+    payments = await store.of_order(uow, order_id)
+    return any(row.status in {"authorised", "captured"} for row in payments)
 
 
 async def _settle(uow: UnitOfWork, account: RowMapping, order_id: str, currency: str) -> None:

@@ -4,17 +4,20 @@ A card number (PAN) has 12 to 19 digits of which the last is a check digit by th
 (ISO/IEC 7812-1). People write it in groups with spaces, dots or dashes.
 """
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterator
 from itertools import accumulate
 
-from pss_kernel import FieldError
+from pss_kernel import FieldError, Invalid
 
 from .contracts import CardNumberRefused
 
 __all__ = ["looks_like_card_number", "refuse_card_numbers"]
 
+# The longest body that NewPayment allows is shorter; looking for card numbers takes time.
+_MOST_BYTES = 40_000
 _LENGTHS = range(12, 20)
 _SEPARATOR = r"[\s.\-\u2010-\u2015\u2212_/]{0,3}"
 _RUN = re.compile(rf"\d(?:{_SEPARATOR}\d){{11,}}")
@@ -22,9 +25,26 @@ _RUN = re.compile(rf"\d(?:{_SEPARATOR}\d){{11,}}")
 _OWN_ID = re.compile(r"[a-z]{2,4}_[0-9a-hjkmnp-tv-z]{26}")
 
 
-def refuse_card_numbers(body: object) -> None:
-    """Look through a decoded JSON body, keys too. Raises CardNumberRefused; never repeats it."""
-    pointers = sorted(set(_pointers(body, "")))
+def refuse_card_numbers(body: bytes) -> None:
+    """Look through a JSON body as it came, keys and repeated keys too.
+
+    Raises CardNumberRefused, which never repeats the number, and Invalid ("too-large"). What is
+    no JSON passes: nobody reads it either.
+    """
+    if len(body) > _MOST_BYTES:
+        raise Invalid(f"A payment has at most {_MOST_BYTES} bytes.", code="too-large")
+    try:
+        # Numbers stay the text that they are; of a repeated key every value is kept.
+        value = json.loads(
+            body.decode(),
+            parse_int=str,
+            parse_float=str,
+            parse_constant=str,
+            object_pairs_hook=tuple,
+        )
+    except (ValueError, RecursionError):
+        return
+    pointers = sorted(set(_pointers(value, "")))
     if pointers:
         detail = "This looks like a card number; send the token of the card network instead."
         raise CardNumberRefused(
@@ -72,20 +92,19 @@ def _luhn_sums(digits: str) -> tuple[list[int], list[int]]:
 
 
 def _pointers(value: object, pointer: str) -> Iterator[str]:
-    """Where a card number stands; one in a key is reported at the object that has the key."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if looks_like_card_number(str(key)):
+    """Where a card number stands; one in a key is reported at the object that has the key.
+
+    Objects are tuples of key and value here, arrays are lists.
+    """
+    if isinstance(value, tuple):
+        for key, inner in value:
+            if looks_like_card_number(key):
                 yield pointer
             else:
-                escaped = str(key).replace("~", "~0").replace("/", "~1")
+                escaped = key.replace("~", "~0").replace("/", "~1")
                 yield from _pointers(inner, f"{pointer}/{escaped}")
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _pointers(inner, f"{pointer}/{index}")
-    elif isinstance(value, str | int | float) and looks_like_card_number(_text(value)):
+    elif isinstance(value, str) and looks_like_card_number(value):
         yield pointer
-
-
-def _text(value: str | float) -> str:
-    return f"{value:.0f}" if isinstance(value, float) else str(value)

@@ -18,6 +18,7 @@ __all__ = [
     "Outcome",
     "PaymentCaptured",
     "PaymentInProgress",
+    "PaymentNotCancellable",
     "PaymentRefunded",
     "balance_of_order",
     "open_gateway",
@@ -38,6 +39,12 @@ class PaymentInProgress(Conflict):
     """Another payment of the same order has not ended yet."""
 
     code = "payment-in-progress"
+
+
+class PaymentNotCancellable(Conflict):
+    """The money is reserved for a confirmed order, or taken: the order is what to cancel."""
+
+    code = "payment-not-cancellable"
 
 
 class CardNumberRefused(Invalid):

@@ -5,8 +5,9 @@ payment's status says what is to be done next, and the gateway's keys say it is 
 """
 
 import contextlib
+from collections.abc import Iterator
 
-from pss_kernel import Conflict, FieldError, Invalid, Unavailable, Work, new_id
+from pss_kernel import Conflict, FieldError, Invalid, Problem, Unavailable, Work, new_id
 from pss_reservation.contracts import payable
 
 from . import store
@@ -16,19 +17,29 @@ from .states import UNSETTLED
 from .steps import record_authorisation, record_capture, record_void, rest
 from .store import PaymentRow
 
-__all__ = ["begin", "pay", "resume"]
+__all__ = ["begin", "later_if_unavailable", "pay", "resume"]
+
+
+@contextlib.contextmanager
+def later_if_unavailable() -> Iterator[None]:
+    """Let a retryable problem pass: a job goes on from where this has stopped, after the lease."""
+    try:
+        yield
+    except Problem as problem:
+        if not problem.retryable:
+            raise
 
 
 async def begin(work: Work, wanted: NewPayment) -> PaymentRow:
     """Make a pending payment of a payable order, or find the one that this request has made.
 
-    Raises what ``payable`` raises, Invalid ("amount-mismatch"), PaymentInProgress, and
-    Unavailable where the airline has no gateway for the method.
+    Raises what ``payable`` raises, Invalid ("amount-mismatch", "idempotency-key-reused"),
+    PaymentInProgress, and Unavailable where the airline has no gateway for the method.
     """
     async with work.begin() as uow:
-        key = work.idempotency_key
-        if key and (earlier := await store.by_key(uow, wanted.order_id, key)):
-            return earlier
+        key, caller = work.idempotency_key, work.actor.label
+        if key and (earlier := await store.by_key(uow, caller, key)):
+            return _same_order(earlier, wanted)
         due = await payable(uow, wanted.order_id)
         _check_amount(wanted, due.total.minor, due.total.currency)
         if due.total.minor <= 0:
@@ -42,6 +53,7 @@ async def begin(work: Work, wanted: NewPayment) -> PaymentRow:
             {
                 "id": new_id("pay"),
                 "order_id": wanted.order_id,
+                "caller": caller,
                 "idempotency_key": key,
                 "gateway": gateway.name,
                 "method_type": wanted.method.type,
@@ -111,6 +123,16 @@ def _reference(row: PaymentRow) -> str:
     if row.gateway_reference is None:
         raise Conflict(f"Payment {row.id} is {row.status} without the gateway's reference.")
     return row.gateway_reference
+
+
+def _same_order(earlier: PaymentRow, wanted: NewPayment) -> PaymentRow:
+    if earlier.order_id != wanted.order_id:
+        raise Invalid(
+            "The Idempotency-Key was used for a payment of another order.",
+            code="idempotency-key-reused",
+            mend="Use a new key for a new request.",
+        )
+    return earlier
 
 
 def _check_amount(wanted: NewPayment, minor: int, currency: str) -> None:

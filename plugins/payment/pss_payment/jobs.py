@@ -1,7 +1,7 @@
-from pss_kernel import Problem, Work
+from pss_kernel import Work
 
 from . import plugin, refund_store, store
-from .flow import resume
+from .flow import later_if_unavailable, resume
 from .refunds import carry_out
 
 __all__ = ["settle_payments", "settle_refunds"]
@@ -18,11 +18,8 @@ async def settle_payments(work: Work) -> None:
             row = await store.claim_due(uow)
         if row is None:
             return
-        try:
+        with later_if_unavailable():
             await resume(work, row)
-        except Problem as problem:
-            if not problem.retryable:  # else it is due again when its lease ends
-                raise
 
 
 @plugin.job(every=2.0)
@@ -33,8 +30,5 @@ async def settle_refunds(work: Work) -> None:
             row = await refund_store.claim_due(uow)
         if row is None:
             return
-        try:
+        with later_if_unavailable():
             await carry_out(work, row)
-        except Problem as problem:
-            if not problem.retryable:  # else it is due again when its lease ends
-                raise

@@ -39,6 +39,7 @@ payment = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("order_id", Text, nullable=False),
+    Column("caller", Text, nullable=False),
     Column("idempotency_key", Text),
     Column("gateway", Text, nullable=False),
     Column("method_type", Text, nullable=False),
@@ -56,7 +57,7 @@ payment = Table(
     Column("changed_at", DateTime(timezone=True), nullable=False),
     CheckConstraint(f"status IN ({_STATUSES})", name="status"),
     CheckConstraint("amount_minor > 0", name="amount_minor"),
-    UniqueConstraint("order_id", "idempotency_key"),
+    UniqueConstraint("caller", "idempotency_key"),
     # Two payments of one order never run at once.
     Index("uq_payment_order_id_active", "order_id", unique=True, postgresql_where=text(_ACTIVE)),
     Index("ix_payment_unsettled", "attempt_at", postgresql_where=text(_UNSETTLED)),
@@ -73,6 +74,7 @@ refund = Table(
     Column("currency", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("decline_reason", Text),
+    Column("retries", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("attempt_at", DateTime(timezone=True), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
@@ -99,6 +101,8 @@ order_account = Table(
     CheckConstraint("deposits_minor >= 0", name="deposits_minor"),
 )
 
+# Triggers of the migration refuse a posting that is not balanced (one statement inserts all of
+# it), and any change of an entry.
 ledger_entry = Table(
     "ledger_entry",
     metadata,

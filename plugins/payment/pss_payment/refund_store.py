@@ -8,12 +8,22 @@ from msgspec import Struct
 from sqlalchemy import RowMapping, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from pss_kernel import Money, UnitOfWork, new_id
+from pss_kernel import Money, NotFound, UnitOfWork, new_id
 
 from .models import payment, refund
 from .settings import Settings
 
-__all__ = ["RefundRow", "add", "claim_due", "finish", "of_order", "postpone", "remaining"]
+__all__ = [
+    "RefundRow",
+    "add",
+    "by_id",
+    "claim_due",
+    "finish",
+    "of_order",
+    "postpone",
+    "remaining",
+    "retry",
+]
 
 # Between attempts without an answer: 1, 2, 4, … seconds.
 _LONGEST_PAUSE_SECONDS = 300
@@ -31,8 +41,14 @@ class RefundRow(Struct, frozen=True, kw_only=True):
     amount_minor: int
     currency: str
     status: RefundStatus
+    retries: int
     attempts: int
     created_at: datetime
+
+    @property
+    def key(self) -> str:
+        """The gateway's key. A refused refund that staff retry is another one to the gateway."""
+        return f"{self.id}:{self.retries}" if self.retries else self.id
 
     @property
     def amount(self) -> Money:
@@ -57,12 +73,21 @@ async def add(
                 amount_minor=amount_minor,
                 currency=currency,
                 status="pending",
+                retries=0,
                 attempts=0,
                 attempt_at=func.now(),
                 created_at=func.now(),
                 changed_at=func.now(),
             )
         )
+
+
+async def by_id(uow: UnitOfWork, refund_id: str) -> RefundRow:
+    """Find the refund. Raises NotFound."""
+    row = await uow.fetch_one(select(*_COLUMNS).where(refund.c.id == refund_id))
+    if row is None:
+        raise NotFound("There is no such refund.")
+    return _refund(row)
 
 
 async def of_order(uow: UnitOfWork, order_id: str) -> list[RefundRow]:
@@ -97,11 +122,29 @@ async def claim_due(uow: UnitOfWork) -> RefundRow | None:
         .with_for_update(skip_locked=True)
         .scalar_subquery()
     )
-    lease = timedelta(seconds=uow.settings(Settings).lease_seconds)
     statement = (
         update(refund)
         .where(refund.c.id == due)
-        .values(attempts=refund.c.attempts + 1, attempt_at=func.now() + lease)
+        .values(attempts=refund.c.attempts + 1, attempt_at=_lease(uow))
+        .returning(*_COLUMNS)
+    )
+    row = await uow.fetch_one(statement)
+    return _refund(row) if row else None
+
+
+async def retry(uow: UnitOfWork, refund_id: str) -> RefundRow | None:
+    """Make a refused refund pending again, leased to the caller; None when it is not refused."""
+    statement = (
+        update(refund)
+        .where(refund.c.id == refund_id, refund.c.status == "refused")
+        .values(
+            status="pending",
+            decline_reason=None,
+            retries=refund.c.retries + 1,
+            attempts=0,
+            attempt_at=_lease(uow),
+            changed_at=func.now(),
+        )
         .returning(*_COLUMNS)
     )
     row = await uow.fetch_one(statement)
@@ -114,7 +157,11 @@ async def finish(
     """End a pending refund; False when another worker has done so."""
     statement = (
         update(refund)
-        .where(refund.c.id == row.id, refund.c.status == "pending")
+        .where(
+            refund.c.id == row.id,
+            refund.c.status == "pending",
+            refund.c.retries == row.retries,  # a late answer to an earlier try ends nothing
+        )
         .values(status=status, decline_reason=decline_reason, changed_at=func.now())
         .returning(refund.c.id)
     )
@@ -129,11 +176,16 @@ async def postpone(uow: UnitOfWork, row: RefundRow) -> None:
         .where(
             refund.c.id == row.id,
             refund.c.status == "pending",
+            refund.c.retries == row.retries,
             refund.c.attempts == row.attempts,
         )
         .values(attempt_at=func.now() + pause)
     )
     await uow.execute(statement)
+
+
+def _lease(uow: UnitOfWork) -> Any:
+    return func.now() + timedelta(seconds=uow.settings(Settings).lease_seconds)
 
 
 def _refund(row: RowMapping) -> RefundRow:

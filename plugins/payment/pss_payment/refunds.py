@@ -16,7 +16,7 @@ __all__ = ["carry_out"]
 
 
 async def carry_out(work: Work, row: RefundRow) -> None:
-    """Give the money back through the gateway that took it. The refund's id is the key."""
+    """Give the money back through the gateway that took it, at most once for ``row.key``."""
     async with work.begin() as uow:
         payment = await store.by_id(uow, row.payment_id)
         gateway = await uow.call(
@@ -27,7 +27,7 @@ async def carry_out(work: Work, row: RefundRow) -> None:
             f"The gateway {payment.gateway!r} of refund {row.id} is not enabled.", code="no-gateway"
         )
     async with contextlib.aclosing(gateway):
-        outcome = await gateway.refund(payment.gateway_reference, row.amount, row.id)
+        outcome = await gateway.refund(payment.gateway_reference, row.amount, row.key)
     await _record(work, row, outcome)
 
 

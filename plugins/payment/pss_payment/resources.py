@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, field
 
@@ -22,35 +21,47 @@ __all__ = [
     "Refund",
 ]
 
-_SHORT_TEXT = Annotated[str, Meta(min_length=1, max_length=200)]
+_ADDRESS = "^[Hh][Tt][Tt][Pp][Ss]?://"  # a browser is led there, so nothing else than the web
 
 
 class CardMethod(Struct, kw_only=True, forbid_unknown_fields=True):
     """A card, by the token that the gateway's own form gave to the customer's browser."""
 
     type: Literal["card"]
-    token: _SHORT_TEXT
+    token: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=200,
+            description="The gateway's token of the card; never a card number.",
+            examples=["tok_visa"],
+        ),
+    ]
 
 
 class NewPayment(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A payment of an order's whole total.
+    """A payment of an order's whole total."""
 
-    ``return_url``: where the card issuer's challenge leads back to. ``metadata``: passed on to
-    the gateway.
-    """
-
-    order_id: _SHORT_TEXT
-    amount: Money
-    method: CardMethod
-    return_url: Annotated[str, Meta(max_length=2000)] | None = None
-    metadata: Annotated[dict[str, Annotated[str, Meta(max_length=500)]], Meta(max_length=20)] = (
-        field(default_factory=dict)
-    )
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for an address that a browser should not be led to."""
-        if self.return_url and urlsplit(self.return_url).scheme not in {"http", "https"}:
-            raise ValueError("return_url must begin with http:// or https://")
+    order_id: Annotated[
+        str, Meta(min_length=1, max_length=200, description="The order that is paid.")
+    ]
+    amount: Annotated[Money, Meta(description="The order's whole total, in its currency.")]
+    method: Annotated[CardMethod, Meta(description="What is paid with.")]
+    return_url: (
+        Annotated[
+            str,
+            Meta(
+                max_length=2000,
+                pattern=_ADDRESS,
+                description="Where the card issuer's challenge leads back to; http or https.",
+            ),
+        ]
+        | None
+    ) = None
+    metadata: Annotated[
+        dict[str, Annotated[str, Meta(max_length=500)]],
+        Meta(max_length=20, description="Passed on to the gateway, as it is."),
+    ] = field(default_factory=dict)
 
 
 class PaymentMethod(Struct, kw_only=True):

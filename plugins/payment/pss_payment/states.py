@@ -24,6 +24,7 @@ __all__ = [
     "Status",
     "Step",
     "after_authorisation",
+    "after_cancellation",
     "after_capture",
     "after_void",
     "public_status",
@@ -64,6 +65,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 _NO_ANSWER = Failure("gateway-no-answer", "The payment did not reach the card network.")
+_CANCELLED = Failure("payment-cancelled", "The payment was given up.")
 _ACTION_EXPIRED = Failure("action-expired", "The card issuer's question was not answered in time.")
 
 
@@ -84,6 +86,16 @@ def after_authorisation(status: Status, outcome: Outcome | None, *, overdue: boo
     if outcome.status == "unknown" or outcome.reference is None:
         return None
     return _after_charge_found(status, approved=outcome.status == "approved", overdue=overdue)
+
+
+def after_cancellation(status: Status) -> Step | None:
+    """Decide when the customer gives the payment up; None where it can't be, or has ended.
+
+    What the gateway has not answered yet may still turn up as authorised: it is watched for.
+    """
+    if status == "requires_action":
+        return Step("voiding", _CANCELLED)
+    return Step("abandoned", _CANCELLED) if status == "pending" else None
 
 
 def after_capture(outcome: Outcome) -> Step | None:
@@ -120,5 +132,6 @@ def _after_charge_found(status: Status, *, approved: bool, overdue: bool) -> Ste
 
 
 def _declined(outcome: Outcome) -> Failure:
-    reason = outcome.decline_reason or "no reason given"
-    return Failure("card-declined", f"The card was declined: {reason}.")
+    reason = outcome.decline_reason or "card-declined"
+    more = "" if reason == "card-declined" else f": {reason}"
+    return Failure("card-declined", f"The card was declined{more}.")

@@ -6,19 +6,44 @@ from pss_reservation.contracts import confirm_order, mark_needs_attention, order
 from . import store
 from .books import post
 from .cancellations import give_back_deposits, settle_if_cancelled
-from .contracts import Outcome, PaymentCaptured
+from .contracts import Outcome, PaymentCaptured, PaymentNotCancellable
 from .ledger import capture_entries
 from .settings import Settings
-from .states import Failure, Step, after_authorisation, after_capture, after_void
+from .states import (
+    Failure,
+    Step,
+    after_authorisation,
+    after_cancellation,
+    after_capture,
+    after_void,
+)
 from .store import PaymentRow
 
-__all__ = ["record_authorisation", "record_capture", "record_void", "rest"]
+__all__ = ["give_up", "record_authorisation", "record_capture", "record_void", "rest"]
 
 
 class AmountChanged(Conflict):
     """The order's total has changed since the payment was begun."""
 
     code = "amount-changed"
+
+
+async def give_up(uow: UnitOfWork, payment_id: str) -> PaymentRow:
+    """Fail a payment that is not decided yet; one that has failed already stays as it is.
+
+    Raises NotFound, and PaymentNotCancellable where the money is reserved or taken.
+    """
+    row = await store.by_id(uow, payment_id)
+    while step := after_cancellation(row.status):
+        moved = await store.move(uow, row, step)
+        if moved:
+            return moved
+        row = await store.by_id(uow, payment_id)  # somebody was faster; what now?
+    if row.status in {"authorised", "captured"}:
+        raise PaymentNotCancellable(
+            f"The payment is {row.status}.", mend="Cancel the order instead."
+        )
+    return row
 
 
 async def record_authorisation(

@@ -97,9 +97,9 @@ async def by_id(uow: UnitOfWork, payment_id: str) -> PaymentRow:
     return _payment(row)
 
 
-async def by_key(uow: UnitOfWork, order_id: str, key: str) -> PaymentRow | None:
-    """Find the payment that an earlier request with this Idempotency-Key has begun."""
-    condition = (payment.c.order_id == order_id) & (payment.c.idempotency_key == key)
+async def by_key(uow: UnitOfWork, caller: str, key: str) -> PaymentRow | None:
+    """Find the payment that this caller's earlier request with this Idempotency-Key has begun."""
+    condition = (payment.c.caller == caller) & (payment.c.idempotency_key == key)
     row = await uow.fetch_one(select(*_COLUMNS).where(condition))
     return _payment(row) if row else None
 

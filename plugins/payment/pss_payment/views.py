@@ -21,13 +21,25 @@ from .resources import (
 from .states import public_status
 from .store import PaymentRow
 
-__all__ = ["ledger_of", "payment_view"]
+__all__ = ["ledger_of", "payment_view", "refund_view"]
 
 
 async def payment_view(uow: UnitOfWork, payment_id: str) -> Payment:
     """Show a payment. Raises NotFound."""
     row = await store.by_id(uow, payment_id)
     return _payment(row, await refund_store.of_order(uow, row.order_id))
+
+
+def refund_view(row: RefundRow) -> Refund:
+    """Show a refund."""
+    return Refund(
+        id=row.id,
+        payment_id=row.payment_id,
+        status=row.status,
+        amount=row.amount,
+        reason=row.reason,
+        created_at=row.created_at,
+    )
 
 
 async def ledger_of(uow: UnitOfWork, order_id: str) -> OrderLedger:
@@ -56,7 +68,7 @@ async def ledger_of(uow: UnitOfWork, order_id: str) -> OrderLedger:
         accounts=[_account(name, lines, currency) for name in ACCOUNTS],
         entries=[_line(line) for line in lines],
         payments=[_payment(row, refunds) for row in payments],
-        refunds=[_refund(row) for row in refunds],
+        refunds=[refund_view(row) for row in refunds],
     )
 
 
@@ -88,17 +100,6 @@ def _payment(row: PaymentRow, refunds: list[RefundRow]) -> Payment:
         created_at=row.created_at,
         action=Action(url=row.action_url or "") if waits else None,
         failure=row.failure,
-    )
-
-
-def _refund(row: RefundRow) -> Refund:
-    return Refund(
-        id=row.id,
-        payment_id=row.payment_id,
-        status=row.status,
-        amount=row.amount,
-        reason=row.reason,
-        created_at=row.created_at,
     )
 
 

@@ -1,10 +1,13 @@
 """Card numbers are found wherever they hide, and repeated nowhere."""
 
+import contextlib
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pss_kernel import new_id
+from pss_kernel import Invalid, new_id
 from pss_payment.card_numbers import looks_like_card_number, refuse_card_numbers
 from pss_payment.contracts import CardNumberRefused
 
@@ -68,18 +71,53 @@ def test_own_ids_pass() -> None:
 def test_refused_with_every_place(body: object, pointers: list[str]) -> None:
     """Every place is named, and the number itself is in no part of the refusal."""
     with pytest.raises(CardNumberRefused) as refusal:
-        refuse_card_numbers(body)
+        refuse_card_numbers(json.dumps(body).encode())
     assert pointers == [error.pointer for error in refusal.value.errors]
     said = f"{refusal.value} {refusal.value.errors} {refusal.value.detail}"
     assert "4111" not in said
     assert "5555" not in said
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"token": "4111111111111111", "token": "tok_visa"}',
+        b'{"token": "\\u0034111111111111111"}',
+        b'{"token": "4111\\u20111111\\u20111111\\u20111111"}',
+        b'{"token": 4.111111111111111e15, "note": 4111111111111111.0}',
+    ],
+)
+def test_no_spelling_hides_it(body: bytes) -> None:
+    """A repeated key, an escape or a decimal point makes no difference."""
+    with pytest.raises(CardNumberRefused):
+        refuse_card_numbers(body)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"4111 1111", b"[" * 39_000])
+def test_what_is_no_json_passes(body: bytes) -> None:
+    """What nobody can read is refused elsewhere."""
+    refuse_card_numbers(body)
+
+
+def test_too_long() -> None:
+    """A body that no payment can have is not looked through."""
+    with pytest.raises(Invalid) as refusal:
+        refuse_card_numbers(b'"' + b"1" * 40_000 + b'"')
+    assert "too-large" == refusal.value.code
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_pass_or_are_refused(body: bytes) -> None:
+    """No bytes make the search fail otherwise."""
+    with contextlib.suppress(CardNumberRefused):
+        refuse_card_numbers(body)
+
+
 @given(JSON)
 def test_any_body_passes_or_is_refused(body: object) -> None:
     """No JSON makes the search fail otherwise."""
     try:
-        refuse_card_numbers(body)
+        refuse_card_numbers(json.dumps(body).encode())
     except CardNumberRefused as refusal:
         pointers = [error.pointer for error in refusal.errors]
     else:

@@ -13,6 +13,7 @@ from pss_payment.states import (
     UNSETTLED,
     Status,
     after_authorisation,
+    after_cancellation,
     after_capture,
     after_void,
     public_status,
@@ -87,6 +88,14 @@ def test_every_path_keeps_to_the_transitions(answers: list[tuple[Outcome | None,
         if step:
             assert step.status in NEXT[status]
             status = step.status
+
+
+def test_giving_up() -> None:
+    """A payment is given up while it is undecided, along listed transitions; nothing else is."""
+    steps = {status: after_cancellation(status) for status in get_args(Status)}
+    taken = {status: step.status for status, step in steps.items() if step}
+    assert {"pending": "abandoned", "requires_action": "voiding"} == taken
+    assert all(step in NEXT[status] for status, step in taken.items())
 
 
 def test_only_authorised_is_captured() -> None:

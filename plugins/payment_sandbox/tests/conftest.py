@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +12,7 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from pss_kernel import Money, Tenant, UnitOfWork, new_id
+from pss_kernel.testing import TestKit
 from pss_payment import cancellations, flow, refunds, steps
 from pss_payment_sandbox.testing import RunningNetwork, running_network
 from pss_reservation.contracts import (
@@ -48,6 +49,7 @@ class Orders:
 
     statuses: dict[str, str] = field(default_factory=dict)
     flagged: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
     total: Money = field(default_factory=lambda: Money("123.45", "EUR"))
 
     def new(self, status: str = "held") -> str:
@@ -67,8 +69,9 @@ class Orders:
     async def order_by_id(self, _uow: UnitOfWork, order_id: str) -> SimpleNamespace:
         return SimpleNamespace(id=order_id, status=self.statuses[order_id], total=self.total)
 
-    async def mark_needs_attention(self, _uow: UnitOfWork, order_id: str, _reason: str) -> None:
+    async def mark_needs_attention(self, _uow: UnitOfWork, order_id: str, reason: str) -> None:
         self.flagged.append(order_id)
+        self.reasons.append(reason)
 
     def _refuse(self, order_id: str) -> None:
         if self.statuses[order_id] != "held":
@@ -172,9 +175,10 @@ class Shop:
         return found[0] if found else None
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def shop(kit: Any, orders: Orders, network: RunningNetwork) -> AsyncIterator[Shop]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def airline(installation: Any, network: RunningNetwork) -> AsyncIterator[Shop]:
     """Open an airline with leases that end at once, so that workers meet on every payment."""
+    kit = TestKit(installation)
     tenant = await kit.make_tenant(
         settings={
             "payment": {"lease_seconds": 0, "attention_attempts": 2},
@@ -182,5 +186,17 @@ async def shop(kit: Any, orders: Orders, network: RunningNetwork) -> AsyncIterat
         },
         plugins=["payment", "payment_sandbox"],
     )
-    async with kit.http(tenant) as guest, kit.http(tenant, ["payment:read"]) as staff:
-        yield Shop(tenant, kit, guest, staff, orders, network)
+    staff_scopes = ["payment:read", "payment:refund"]
+    async with kit.http(tenant) as guest, kit.http(tenant, staff_scopes) as staff:
+        yield Shop(tenant, kit, guest, staff, Orders(), network)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def shop(airline: Shop, orders: Orders) -> AsyncIterator[Shop]:
+    """Open the airline with orders of the test's own; what the test leaves undone is ended."""
+    yield replace(airline, orders=orders)
+    async with airline.kit.unit_of_work(airline.tenant) as uow:
+        await uow.execute(
+            text("UPDATE payment SET status = 'failed' WHERE status NOT IN ('captured', 'failed')")
+        )
+        await uow.execute(text("UPDATE refund SET status = 'refused' WHERE status = 'pending'"))

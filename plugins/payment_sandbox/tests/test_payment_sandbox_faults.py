@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import httpx
 import pytest
 
 from pss_payment import refund_store, steps, store
@@ -43,6 +44,12 @@ async def dying_payment(shop: Any, order_id: str, card: str = "tok_visa") -> str
     )
     (payment,) = (await shop.ledger(order_id))["payments"]
     return str(payment["id"])
+
+
+async def unheard_payment(shop: Any, monkeypatch: pytest.MonkeyPatch, order_id: str) -> str:
+    """Let the network reserve the money, and nobody hear of it; gives the payment's id."""
+    die(monkeypatch, SandboxGateway, "authorise", after=True)
+    return await dying_payment(shop, order_id)
 
 
 @pytest.mark.parametrize(
@@ -107,14 +114,14 @@ async def test_death_while_giving_up(
 ) -> None:
     """The reservation for an order that can't be confirmed is given up by whoever comes next."""
     order_id = shop.orders.new()
-    pending = (await shop.pay(order_id, "tok_timeout")).json()
+    payment_id = await unheard_payment(shop, monkeypatch, order_id)
     shop.orders.statuses[order_id] = "cancelled"
     die(monkeypatch, SandboxGateway, "void", after=after)
     with pytest.raises(Died):
         await shop.sweep()
-    assert (await shop.payment(pending["id"]))["status"] == "failed"
+    assert (await shop.payment(payment_id))["status"] == "failed"
     await shop.sweep()
-    assert shop.charge(pending["id"])["status"] == "voided"
+    assert shop.charge(payment_id)["status"] == "voided"
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -167,13 +174,31 @@ async def test_many_workers_on_one_payment(
 ) -> None:
     """Workers that hear the same answer at once capture once, enter it once, tell it once."""
     order_id = shop.orders.new()
-    pending = (await shop.pay(order_id, "tok_timeout")).json()
+    payment_id = await unheard_payment(shop, monkeypatch, order_id)
     meet(monkeypatch, method)
     await all_work(shop, store, order_id, resume)
-    assert "captured" == (await shop.payment(pending["id"]))["status"]
+    assert "captured" == (await shop.payment(payment_id))["status"]
     assert CAPTURED == (await shop.ledger(order_id))["balance"]
     assert ["payment.payment-captured"] == await shop.events(order_id)
-    assert "captured" == shop.charge(pending["id"])["status"]
+    assert "captured" == shop.charge(payment_id)["status"]
+
+
+@pytest.mark.parametrize("turn", range(3))
+async def test_confirmed_and_given_up_at_once(shop: Any, turn: int) -> None:
+    """Of a confirmation and a cancellation at once one decides, and the money agrees with it."""
+    order_id = shop.orders.new()
+    asked = (await shop.pay(order_id, "tok_requires_action")).json()
+    async with httpx.AsyncClient() as browser:
+        await browser.post(asked["action"]["url"], data={"answer": "approve"})
+    calls = ["confirmations", "cancellation"]
+    answers = await asyncio.gather(
+        *(shop.guest.post(f"/v1/payments/{asked['id']}/{call}") for call in calls)
+    )
+    await shop.sweep()
+    ended = (await shop.payment(asked["id"]))["status"], shop.charge(asked["id"])["status"]
+    cancelled = answers[1].status_code == 200
+    assert ended == (("failed", "voided") if cancelled else ("captured", "captured"))
+    assert (await shop.ledger(order_id))["balance"] == ({} if cancelled else CAPTURED)
 
 
 async def test_many_workers_on_one_refund(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,6 +249,21 @@ async def test_refused_capture(shop: Any) -> None:
     assert answer.json()["failure"]["code"] == "capture-refused"
     assert [order_id] == shop.orders.flagged
     assert (await shop.ledger(order_id))["balance"] == {}
+
+
+async def test_refund_of_what_was_never_captured(shop: Any) -> None:
+    """Staff are told when a cancelled order was promised money that was never taken."""
+    order_id = shop.orders.new()
+    await shop.pay(order_id, "tok_capture_declined")
+    await shop.cancel(order_id, 10000, 2345)
+    assert "A refund of 100.00 EUR was quoted" in shop.orders.reasons[-1]
+    assert [order_id] * 2 == shop.orders.flagged
+
+
+async def test_unpaid_order_is_cancelled(shop: Any) -> None:
+    """An order that was never paid is cancelled without a word to staff."""
+    await shop.cancel(shop.orders.new(), 0, 0)
+    assert [] == shop.orders.flagged
 
 
 async def test_silent_gateway_is_reported(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,22 +1,26 @@
 """Paying through HTTP, as a client does, against the network of its own process."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
+
+from pss_kernel import new_id
 
 CAPTURED = {"gateway_clearing": "123.45", "customer_deposits": "-123.45"}
 
 
 async def test_payment_is_captured(shop: Any) -> None:
     """A good card pays the order: captured, entered, told to the other plugins, once."""
-    order_id = shop.orders.new()
-    answer = await shop.pay(order_id, key="k1")
+    order_id, key = shop.orders.new(), new_id("key")
+    answer = await shop.pay(order_id, key=key)
     payment = answer.json()
     assert (answer.status_code, payment["status"]) == (201, "captured")
     assert payment == await shop.payment(payment["id"])
-    assert payment == (await shop.pay(order_id, key="k1")).json()
+    assert payment == (await shop.pay(order_id, key=key)).json()
     assert (await shop.ledger(order_id))["balance"] == CAPTURED
     assert await shop.events(order_id) == ["payment.payment-captured"]
     assert shop.charge(payment["id"])["captured_minor"] == 12345
@@ -127,42 +131,6 @@ async def test_two_payments_at_once(shop: Any) -> None:
     assert len(ledger["payments"]) == 1
 
 
-async def test_cancelled_order_is_refunded(shop: Any) -> None:
-    """The refund goes back through the network, the penalty stays, the ledger agrees."""
-    order_id = shop.orders.new()
-    payment = (await shop.pay(order_id)).json()
-    await shop.cancel(order_id, 10000, 2345)
-    assert (await shop.ledger(order_id))["balance"] == {
-        "gateway_clearing": "123.45",
-        "refunds_payable": "-100.00",
-        "penalty_revenue": "-23.45",
-    }
-    await asyncio.gather(*(shop.sweep() for _ in range(4)))
-    assert (await shop.ledger(order_id))["balance"] == {
-        "gateway_clearing": "23.45",
-        "penalty_revenue": "-23.45",
-    }
-    assert (await shop.payment(payment["id"]))["refunded"]["amount"] == "100.00"
-    assert shop.charge(payment["id"])["refunded_minor"] == 10000
-    assert await shop.events(order_id) == ["payment.payment-captured", "payment.payment-refunded"]
-
-
-@pytest.mark.parametrize(
-    ("token", "status", "flagged"),
-    [("tok_refund_timeout", "refunded", False), ("tok_refund_declined", "refused", True)],
-)
-async def test_troubled_refund(shop: Any, token: str, status: str, flagged: bool) -> None:
-    """A refund without an answer is tried again, once in effect; a refused one goes to staff."""
-    order_id = shop.orders.new()
-    await shop.pay(order_id, token)
-    await shop.cancel(order_id, 12345, 0)
-    await shop.sweep()
-    await shop.sweep()
-    ledger = await shop.ledger(order_id)
-    assert [status] == [refund["status"] for refund in ledger["refunds"]]
-    assert flagged == (order_id in shop.orders.flagged)
-
-
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
@@ -192,7 +160,61 @@ async def test_wrong_amount(shop: Any) -> None:
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/amount"]
 
 
-async def test_malformed_payment(shop: Any) -> None:
-    """A field of the wrong type is named."""
-    answer = await shop.pay(shop.orders.new(), method={"type": "card", "token": 5})
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/method/token")
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ({"method": {"type": "card", "token": 5}}, ["/method/token"]),
+        (
+            {"method": {"type": "cash", "token": ""}, "return_url": "ftp://x", "tip": 1},
+            ["/method/token", "/method/type", "/return_url", "/tip"],
+        ),
+    ],
+)
+async def test_malformed_payment(shop: Any, body: dict[str, Any], pointers: list[str]) -> None:
+    """Every field that is wrong is named."""
+    answer = await shop.pay(shop.orders.new(), **body)
+    assert (422, "invalid") == (answer.status_code, answer.json()["code"])
+    assert pointers == sorted(error["pointer"] for error in answer.json()["errors"])
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"4111111111111111 {", b"\xff"])
+async def test_no_json(shop: Any, content: bytes) -> None:
+    """What is no JSON is refused without a word of it."""
+    headers = {"Content-Type": "application/json"}
+    answer = await shop.guest.post("/v1/payments", content=content, headers=headers)
+    assert answer.status_code in {400, 422}
+    assert "1111" not in answer.text
+
+
+async def test_payment_is_described(shop: Any) -> None:
+    """OpenAPI shows every field of a payment, with its meaning."""
+    described = (await shop.guest.get("/docs/openapi.json")).json()
+    operation = described["paths"]["/v1/payments"]["post"]
+    (content,) = operation["requestBody"]["content"].values()
+    schema = described["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
+    assert {"order_id", "amount", "method", "return_url", "metadata"} == set(schema["properties"])
+    assert {"order_id", "amount", "method"} == set(schema["required"])
+    assert "The order that is paid." == schema["properties"]["order_id"]["description"]
+
+
+async def test_key_is_of_one_payment(shop: Any) -> None:
+    """A caller's key names one payment for ever, also when its answer is forgotten."""
+    first, second, key = shop.orders.new(), shop.orders.new(), new_id("key")
+    payment = (await shop.pay(first, key=key)).json()
+    async with shop.kit.unit_of_work(shop.tenant) as uow:
+        await uow.execute(text("DELETE FROM idempotency WHERE key = :key"), {"key": key})
+    assert payment["id"] == (await shop.pay(first, key=key)).json()["id"]
+    async with shop.kit.unit_of_work(shop.tenant) as uow:
+        await uow.execute(text("DELETE FROM idempotency WHERE key = :key"), {"key": key})
+    other = await shop.pay(second, key=key)
+    assert (422, "idempotency-key-reused") == (other.status_code, other.json()["code"])
+
+
+async def test_callers_have_keys_of_their_own(shop: Any) -> None:
+    """The same key of another caller is another payment."""
+    key = new_id("key")
+    mine = (await shop.pay(shop.orders.new(), key=key)).json()
+    async with shop.kit.http(shop.tenant, ["payment:pay"]) as integrator:
+        theirs = (await replace(shop, guest=integrator).pay(shop.orders.new(), key=key)).json()
+    assert "captured" == theirs["status"]
+    assert mine["id"] != theirs["id"]

@@ -181,3 +181,4 @@ def test_killed_network_remembers(start_network: Callable[[Path], Any], tmp_path
     with second.client() as client:
         assert made == charge(client, "tok_visa", key="k", payment_id="pay_kept").json()
         assert operate(client, made, "capture", 12345).json()["status"] == "captured"
+    second.kill()

@@ -13,6 +13,7 @@ def upgrade() -> None:
 CREATE TABLE payment (
     id text NOT NULL CONSTRAINT pk_payment PRIMARY KEY,
     order_id text NOT NULL,
+    caller text NOT NULL,
     idempotency_key text,
     gateway text NOT NULL,
     method_type text NOT NULL,
@@ -30,7 +31,7 @@ CREATE TABLE payment (
     deadline_at timestamptz,
     created_at timestamptz NOT NULL,
     changed_at timestamptz NOT NULL,
-    CONSTRAINT uq_payment_order_id_idempotency_key UNIQUE (order_id, idempotency_key)
+    CONSTRAINT uq_payment_caller_idempotency_key UNIQUE (caller, idempotency_key)
 )
 """)
     op.execute("""
@@ -52,6 +53,7 @@ CREATE TABLE refund (
     status text NOT NULL CONSTRAINT ck_refund_status
         CHECK (status IN ('pending', 'refunded', 'refused')),
     decline_reason text,
+    retries integer NOT NULL,
     attempts integer NOT NULL,
     attempt_at timestamptz NOT NULL,
     created_at timestamptz NOT NULL,
@@ -94,6 +96,45 @@ CREATE TABLE ledger_entry (
 """)
     op.execute("CREATE INDEX ix_ledger_entry_order_id ON ledger_entry (order_id)")
 
+    # Each posting is inserted by one statement, and is balanced when that statement ends.
+    op.execute("""
+CREATE FUNCTION refuse_unbalanced_posting() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM posted GROUP BY posting_id
+        HAVING sum(debit_minor) <> sum(credit_minor)
+            OR min(order_id) <> max(order_id) OR min(currency) <> max(currency)
+    ) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation',
+            CONSTRAINT = 'ck_ledger_entry_balanced',
+            TABLE = 'ledger_entry',
+            MESSAGE = 'a posting is of one order and currency, its debits equal its credits';
+    END IF;
+    RETURN NULL;
+END
+$$
+""")
+    op.execute("""
+CREATE TRIGGER balanced AFTER INSERT ON ledger_entry REFERENCING NEW TABLE AS posted
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_unbalanced_posting()
+""")
+    op.execute("""
+CREATE FUNCTION refuse_ledger_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING
+        ERRCODE = 'integrity_constraint_violation',
+        TABLE = 'ledger_entry',
+        MESSAGE = 'the ledger is append-only: a posting is corrected by another one';
+END
+$$
+""")
+    op.execute("""
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_entry
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_ledger_change()
+""")
+
 
 def downgrade() -> None:
     op.execute("DROP TABLE ledger_entry, order_account, refund, payment")
+    op.execute("DROP FUNCTION refuse_unbalanced_posting, refuse_ledger_change")
