@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
 
 from pss_kernel.errors import Invalid
 
-__all__ = ["Config"]
+__all__ = ["Config", "make_data_folder"]
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,14 +32,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """``PSS_BASE_DOMAIN``: a tenant answers at ``<code>.<base domain>``."""
     role_prefix: str = ""
     """``PSS_ROLE_PREFIX``: keeps two installations in one PostgreSQL server apart."""
-    pool_size: int = 16
+    pool_size: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 16
     """``PSS_POOL_SIZE``: database connections per process."""
-    max_body_bytes: int = 1_000_000
+    max_body_bytes: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
     """``PSS_MAX_BODY_BYTES``: a larger request body is refused with 413."""
-    log_format: str = "console"
+    log_format: Literal["console", "json"] = "console"
     """``PSS_LOG_FORMAT``: ``console`` or ``json``."""
-    log_level: str = "info"
-    """``PSS_LOG_LEVEL``: debug, info, warning or error."""
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    """``PSS_LOG_LEVEL``: debug, info, warning, error or critical."""
 
     @classmethod
     def from_environment(
@@ -59,7 +60,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 given, cls, strict=False, dec_hook=lambda kind, value: kind(value)
             )
         except msgspec.ValidationError as error:
+            wrong, _, place = str(error).partition(" - at `$.")
             raise Invalid(
-                f"A PSS_ environment variable is wrong: {error}.", code="invalid-configuration"
+                f"The environment variable PSS_{place.rstrip('`').upper()} is wrong: {wrong}.",
+                code="invalid-configuration",
             ) from error
         return msgspec.structs.replace(config, data_dir=config.data_dir.expanduser().resolve())
+
+
+def make_data_folder(folder: Path) -> None:
+    """Make the folder where it is missing. Raises Invalid where that can't be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Invalid(
+            f"The data folder {folder} can't be used: {error.strerror}.",
+            code="data-folder",
+            mend="Name another one with --data-dir or PSS_DATA_DIR.",
+        ) from error

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
+import asyncpg
 import msgspec
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from pss_kernel.auth import Actor
 from pss_kernel.config import Config
@@ -94,18 +96,13 @@ async def open_installation(
     try:
         owner_url = config.database_url or (embedded.url if embedded else "")
         database = Database(config, owner_url, embedded=embedded is not None)
-        try:
-            await upgrade_control(database)
-        except OSError as error:
-            raise Invalid(
-                f"The database at {database.owner_url.render_as_string()} can't be reached: "
-                f"{error}.",
-                code="database-unreachable",
-                mend="Start it, or correct PSS_DATABASE_URL (without it, an embedded one is used).",
-            ) from error
         installation = Installation(config, registry, database)
         try:
-            await installation.directory.refresh()
+            try:
+                await upgrade_control(database)
+                await installation.directory.refresh()
+            except (OSError, DBAPIError, asyncpg.PostgresError) as error:
+                raise _unusable(database, error) from error
             await enable_pending(installation)
             installation.directory.start()
             yield installation
@@ -116,9 +113,10 @@ async def open_installation(
             await asyncio.to_thread(embedded.release)
 
 
-def describe(installation: Installation) -> dict[str, Any]:
-    """What is running, for logs and ``pss doctor``."""
-    return {
-        "plugins": list(installation.registry.plugins),
-        "tenants": [tenant.code for tenant in installation.directory],
-    }
+def _unusable(database: Database, error: Exception) -> Invalid:
+    said = str(getattr(error, "orig", None) or error).rpartition(": ")[2].rstrip(".")
+    return Invalid(
+        f"The database at {database.owner_url.render_as_string()} can't be used: {said}.",
+        code="database-unusable",
+        mend="Start it, or correct PSS_DATABASE_URL (without it, an embedded one is used).",
+    )

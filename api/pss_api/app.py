@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar, Request, get
-from litestar.config.response_cache import ResponseCacheConfig
 from litestar.router import Router
 from litestar.types import ASGIApp
 
@@ -97,7 +96,6 @@ def build(installation: Installation) -> Litestar:
         exception_handlers=HANDLERS,
         request_max_body_size=installation.config.max_body_bytes,
         openapi_config=openapi_config(),
-        response_cache_config=ResponseCacheConfig(),
         debug=False,
         logging_config=None,
     )

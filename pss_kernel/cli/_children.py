@@ -63,7 +63,6 @@ class Children:
     def _start_sidecar(self, sidecar: Sidecar) -> None:
         port = free_port()
         state = self._data_dir / f"{sidecar.name}.sqlite"
-        state.parent.mkdir(parents=True, exist_ok=True)
         argv = [*sidecar.argv, "--port", str(port), "--state", str(state)]
         process = self.start(sidecar.name, argv)
         self._awaited.append((f"http://127.0.0.1:{port}/", process))

@@ -19,7 +19,7 @@ from granian.constants import Interfaces, Loops
 
 from pss_kernel.cli._children import Children, check_port_free, wait_until_answering
 from pss_kernel.cli._context import DataDir, examples, installed_plugins, open_config, progress_bars
-from pss_kernel.config import Config
+from pss_kernel.config import Config, make_data_folder
 from pss_kernel.errors import Invalid
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.registry import Registry
@@ -99,6 +99,7 @@ def serve(
 ) -> None:
     """Prepare the database, start what runs beside, and serve until a signal ends it."""
     check_port_free(host, port)
+    make_data_folder(config.data_dir)
     os.environ["PSS_DATA_DIR"] = str(config.data_dir)
     children = Children(config.data_dir)
     try:

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from pss_kernel.config import make_data_folder
 from pss_kernel.errors import Unavailable
 
 __all__ = ["EmbeddedPostgres"]
@@ -68,7 +69,7 @@ class EmbeddedPostgres:
 
     def acquire(self) -> None:
         """Initialise and start the server where needed, and hold it."""
-        self._home.mkdir(parents=True, exist_ok=True)
+        make_data_folder(self._home)
         if os.geteuid() == 0:
             self._home.chmod(self._home.stat().st_mode | stat.S_IXOTH)
         with self._exclusively():

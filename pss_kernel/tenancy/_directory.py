@@ -8,7 +8,6 @@ a second without a restart.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +58,6 @@ class Directory:
         self._snapshot = _Snapshot()
         self._refreshing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        self.on_change: list[Callable[[], None]] = []
 
     def __iter__(self) -> Any:
         return iter(self._snapshot.tenants.values())
@@ -103,8 +101,6 @@ class Directory:
                         self._snapshot = await self._read(driver, newest)
             if newest == number:
                 return False
-        for listener in self.on_change:
-            listener()
         return True
 
     async def _read(self, driver: asyncpg.Connection, number: int) -> _Snapshot:

@@ -19,6 +19,13 @@ from pss_kernel.validation import explain
 
 __all__ = ["InvalidTenant", "TenantDefinition", "load_tenant"]
 
+_MENDS = {
+    "invalid": "Correct this value.",
+    "required": "Add it to this table.",
+    "unknown-field": "Correct its spelling, or remove it.",
+    "too-few": "Add what is missing.",
+    "too-many": "Remove some.",
+}
 _HOST = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 
 
@@ -76,7 +83,7 @@ def load_tenant(folder: Path, registry: Registry) -> TenantDefinition:
     """
     path = folder / "tenant.toml"
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise Invalid(
             f"There is no readable {path}.",
@@ -96,7 +103,7 @@ def load_tenant(folder: Path, registry: Registry) -> TenantDefinition:
     return TenantDefinition(
         folder=folder,
         brand=file.brand,
-        plugins=file.plugins,
+        plugins=msgspec.to_builtins(file.plugins),  # as they are stored: TOML has dates of its own
         **msgspec.structs.asdict(file.tenant),
     )
 
@@ -124,7 +131,7 @@ def _findings(path: Path, text: str, value: Any, registry: Registry) -> Iterator
         )
 
     for error in explain(value, _File):
-        yield found(error)
+        yield found(error, _MENDS.get(error.code, ""))
     tenant = value.get("tenant") if isinstance(value.get("tenant"), dict) else {}
     yield from (found(error, mend) for error, mend in _tenant_errors(tenant))
     plugins = value.get("plugins")
@@ -134,7 +141,7 @@ def _findings(path: Path, text: str, value: Any, registry: Registry) -> Iterator
             yield found(*_not_usable(pointer, name, registry))
         elif isinstance(settings, dict):
             for error in explain(settings, registry[name].settings, pointer=pointer):
-                yield found(error)
+                yield found(error, _MENDS.get(error.code, ""))
             for needed in registry.closure([name]):
                 if needed != name and needed not in plugins:
                     detail = f"It requires the plugin {needed!r}, which this file does not enable."

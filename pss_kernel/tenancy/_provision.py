@@ -118,13 +118,15 @@ async def enable_plugins(
     Answers the names newly enabled. Raises Invalid for settings that don't fit.
     """
     registry = installation.registry
-    newly: list[str] = []
-    for name in registry.closure(settings):
-        plugin = registry[name]
+    names = registry.closure(settings)
+    for name in names:
         given = settings.get(name)
-        errors = explain(given, plugin.settings) if given is not None else []
+        errors = explain(given, registry[name].settings) if given is not None else []
         if errors:
             raise Invalid(f"The settings of {name!r} are not valid.", errors=errors)
+    newly: list[str] = []
+    for name in names:
+        given = settings.get(name)
         known = installation.directory.by_code(code).plugins.get(name)
         async with _tenant_transaction(installation, code) as owner:
             await _migrate(owner, installation, code, name, registry.migrations_of(name), given)
