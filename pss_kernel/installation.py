@@ -115,8 +115,11 @@ async def open_installation(
 
 def _unusable(database: Database, error: Exception) -> Invalid:
     said = str(getattr(error, "orig", None) or error).rpartition(": ")[2].rstrip(".")
+    mend = "Start it, or correct PSS_DATABASE_URL (without it, an embedded one is used)."
+    if "permission denied to set role" in said:
+        mend = "Set PSS_APP_DATABASE_URL to the login pss_app: see docs/operations.md."
     return Invalid(
         f"The database at {database.owner_url.render_as_string()} can't be used: {said}.",
         code="database-unusable",
-        mend="Start it, or correct PSS_DATABASE_URL (without it, an embedded one is used).",
+        mend=mend,
     )

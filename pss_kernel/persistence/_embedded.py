@@ -97,6 +97,8 @@ class EmbeddedPostgres:
                 return  # others still use it
             if self._running():
                 self._run("pg_ctl", "stop", "--mode=fast", "--wait", "--silent")
+            with contextlib.suppress(OSError):  # not there, or not empty: then it may stay
+                self._socket_dir.rmdir()
 
     @contextlib.contextmanager
     def _exclusively(self) -> Iterator[None]:

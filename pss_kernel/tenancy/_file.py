@@ -15,6 +15,7 @@ from pss_kernel.errors import FieldError, Invalid
 from pss_kernel.money import exponent
 from pss_kernel.plugin import FileFinding
 from pss_kernel.registry import Registry
+from pss_kernel.tenancy._logo import logo_errors, with_logo
 from pss_kernel.validation import explain
 
 __all__ = ["InvalidTenant", "TenantDefinition", "load_tenant"]
@@ -102,7 +103,7 @@ def load_tenant(folder: Path, registry: Registry) -> TenantDefinition:
     file = msgspec.convert(value, _File)
     return TenantDefinition(
         folder=folder,
-        brand=file.brand,
+        brand=with_logo(folder, file.brand),
         plugins=msgspec.to_builtins(file.plugins),  # as they are stored: TOML has dates of its own
         **msgspec.structs.asdict(file.tenant),
     )
@@ -134,6 +135,7 @@ def _findings(path: Path, text: str, value: Any, registry: Registry) -> Iterator
         yield found(error, _MENDS.get(error.code, ""))
     tenant = value.get("tenant") if isinstance(value.get("tenant"), dict) else {}
     yield from (found(error, mend) for error, mend in _tenant_errors(tenant))
+    yield from (found(error) for error in logo_errors(path.parent, value.get("brand")))
     plugins = value.get("plugins")
     for name, settings in plugins.items() if isinstance(plugins, dict) else ():
         pointer = f"/plugins/{name}"

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from pss_kernel.installation import Installation
     from pss_kernel.tenancy._tenant import Tenant
 
-__all__ = ["KERNEL", "create_tenant", "disable_plugin", "enable_pending", "enable_plugins"]
+__all__ = [
+    "KERNEL",
+    "MigrationFailed",
+    "create_tenant",
+    "disable_plugin",
+    "enable_pending",
+    "enable_plugins",
+]
 
 _log = structlog.get_logger("pss.tenancy")
 KERNEL = "kernel"
@@ -57,6 +64,12 @@ ON CONFLICT (tenant, plugin) DO UPDATE SET state = excluded.state, version = exc
   revision = coalesce(excluded.revision, tenant_plugin.revision), reason = excluded.reason,
   settings = coalesce($7::jsonb, tenant_plugin.settings), changed_at = now()
 """
+
+
+class MigrationFailed(Conflict):
+    """PostgreSQL refused a plugin's migration; its transaction was undone."""
+
+    code, title = "migration-failed", "A plugin's migration failed"
 
 
 @asynccontextmanager
@@ -128,12 +141,28 @@ async def enable_plugins(
     for name in names:
         given = settings.get(name)
         known = installation.directory.by_code(code).plugins.get(name)
-        async with _tenant_transaction(installation, code) as owner:
-            await _migrate(owner, installation, code, name, registry.migrations_of(name), given)
+        try:
+            async with _tenant_transaction(installation, code) as owner:
+                await _migrate(owner, installation, code, name, registry.migrations_of(name), given)
+        except asyncpg.PostgresError as error:
+            await _mark_failed(installation, code, name, error)
+            raise MigrationFailed(
+                f"The tables of the plugin {name!r} could not be made for {code!r}: {error}.",
+                mend="Nothing of it was kept; mend the plugin and enable it again.",
+            ) from error
         if known is None or known.state != "enabled":
             newly.append(name)
     await installation.directory.refresh()
     return newly
+
+
+async def _mark_failed(
+    installation: Installation, code: str, name: str, error: asyncpg.PostgresError
+) -> None:
+    """The plugin does not serve this tenant until it is enabled again, and says why."""
+    async with _tenant_transaction(installation, code) as owner:
+        await owner.execute(_STATE, code, name, "failed", None, None, str(error), None)
+    await installation.directory.refresh()
 
 
 async def disable_plugin(
@@ -167,7 +196,10 @@ async def disable_plugin(
 
 
 async def enable_pending(installation: Installation) -> None:
-    """Bring enabled plugins of every tenant to the installed versions' migrations."""
+    """Bring enabled plugins of every tenant to the installed versions' migrations.
+
+    One that fails stops serving its tenant; the others, and the other tenants, go on.
+    """
     for tenant in list(installation.directory):
         for name, plugin in installation.registry.plugins.items():
             state = tenant.plugins.get(name)
@@ -175,8 +207,14 @@ async def enable_pending(installation: Installation) -> None:
                 continue
             waiting = pending(installation.registry.migrations_of(name), state.revision)
             if waiting or state.version != plugin.version:
-                await enable_plugins(installation, tenant.code, {name: None})
-                _log.info("plugin_upgraded", tenant=tenant.code, plugin=name)
+                try:
+                    await enable_plugins(installation, tenant.code, {name: None})
+                except MigrationFailed as error:
+                    _log.error(
+                        "plugin_failed", tenant=tenant.code, plugin=name, reason=error.detail
+                    )
+                else:
+                    _log.info("plugin_upgraded", tenant=tenant.code, plugin=name)
 
 
 async def _migrate(

@@ -1,0 +1,41 @@
+"""A tenant's logo: a file of its folder, carried in the brand itself."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pss_kernel.errors import FieldError
+
+__all__ = ["logo_errors", "with_logo"]
+
+_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+_MOST_BYTES = 100_000
+
+
+def logo_errors(folder: Path, brand: Any) -> Iterator[FieldError]:
+    """What is wrong with the logo that a brand names, if anything."""
+    logo = brand.get("logo") if isinstance(brand, dict) else None
+    if not isinstance(logo, str):
+        return
+    path = folder / logo
+    detail = ""
+    if path.suffix not in _TYPES:
+        detail = f"A logo is one of {', '.join(_TYPES)}."
+    elif not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+        detail = f"There is no file {logo!r} in the tenant's folder."
+    elif path.stat().st_size > _MOST_BYTES:
+        detail = f"The logo is larger than {_MOST_BYTES // 1000} kB."
+    if detail:
+        yield FieldError(pointer="/brand/logo", detail=detail)
+
+
+def with_logo(folder: Path, brand: dict[str, str]) -> dict[str, str]:
+    """The brand with its logo as a ``data:`` URI, so that a page needs nothing else."""
+    if "logo" not in brand:
+        return brand
+    path = folder / brand["logo"]
+    content = b64encode(path.read_bytes()).decode()
+    return brand | {"logo": f"data:{_TYPES[path.suffix]};base64,{content}"}
