@@ -18,6 +18,7 @@ from pss_kernel.errors import Invalid
 from pss_kernel.ids import new_id
 from pss_kernel.messaging._wake import RelayWaker
 from pss_kernel.persistence import Correlation, Database, UnitOfWork, Work, open_unit_of_work
+from pss_kernel.persistence._database import disconnected
 from pss_kernel.persistence._embedded import EmbeddedPostgres
 from pss_kernel.persistence._migrations import upgrade_control
 from pss_kernel.registry import Registry
@@ -115,11 +116,12 @@ async def open_installation(
 
 def _unusable(database: Database, error: Exception) -> Invalid:
     said = str(getattr(error, "orig", None) or error).rpartition(": ")[2].rstrip(".")
+    verb = "reached" if isinstance(error, OSError) or disconnected(error) else "used"
     mend = "Start it, or correct PSS_DATABASE_URL (without it, an embedded one is used)."
     if "permission denied to set role" in said:
         mend = "Set PSS_APP_DATABASE_URL to the login pss_app: see docs/operations.md."
     return Invalid(
-        f"The database at {database.owner_url.render_as_string()} can't be used: {said}.",
+        f"The database at {database.owner_url.render_as_string()} can't be {verb}: {said}.",
         code="database-unusable",
         mend=mend,
     )

@@ -122,16 +122,20 @@ def _body(request: Request[Any, Any, Any]) -> Any:
     return msgspec.json.decode(body if isinstance(body, bytes) else b"")
 
 
-def _recursion(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """Tell a body that is nested too deeply to be read from a mistake of ours."""
+def _unreadable(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Tell a body that can't be read from a mistake of ours that looks the same."""
+    said = ""
     try:
         _body(request)
     except RecursionError:
-        problem = BadRequest("The body is nested too deeply.", code="not-json")
-        return problem_response(problem, _request_id(request))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        said = "The body is nested too deeply."
+    except UnicodeDecodeError:
+        said = "The body is not UTF-8 text."
+    except msgspec.DecodeError:
         pass
-    return _unexpected(request, error)
+    if not said:
+        return _unexpected(request, error)
+    return problem_response(BadRequest(said, code="not-json"), _request_id(request))
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
@@ -152,6 +156,7 @@ HANDLERS: ExceptionHandlersMap = {
     SerializationException: _validation,
     ClientException: _http,
     HTTPException: _http,
-    RecursionError: _recursion,
+    RecursionError: _unreadable,
+    UnicodeDecodeError: _unreadable,
     Exception: _unexpected,
 }

@@ -1,7 +1,6 @@
 """Which itineraries have seats left: one statement, then pure rules."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import asyncpg
@@ -69,65 +68,6 @@ LEFT JOIN (
 """
 
 
-@dataclass(slots=True)
-class _Found:
-    """A segment as the statement gives it, with its seats gathered leg by leg."""
-
-    row: asyncpg.Record
-    # cabin -> booking class -> seats left on each leg seen so far
-    seats: dict[str, dict[str, list[int]]] = field(default_factory=dict)
-
-    def add(self, row: asyncpg.Record) -> None:
-        left = nested_availability(row["authorised"], row["held"], row["sold"])
-        classes = self.seats.setdefault(row["cabin"], {})
-        for booking_class, seats in zip(row["classes"], left, strict=True):
-            classes.setdefault(booking_class, []).append(seats)
-
-    def cabins(self) -> list[CabinAvailability]:
-        """Give the cabins of every leg, highest first; the leg with least seats decides."""
-        legs = len(self.row["leg_ids"])
-        cabins = [
-            CabinAvailability(
-                cabin,
-                [
-                    ClassAvailability(booking_class, min(*left, MOST_SHOWN))
-                    for booking_class, left in classes.items()
-                    if len(left) == legs
-                ],
-            )
-            for cabin in CABINS
-            if (classes := self.seats.get(cabin))
-        ]
-        return [cabin for cabin in cabins if cabin.classes]
-
-    def segment(self, seats: int) -> Segment | None:
-        """Give the segment, or None when no booking class has so many seats."""
-        cabins = self.cabins()
-        if not any(c.seats >= seats for cabin in cabins for c in cabin.classes):
-            return None
-        row = self.row
-        return Segment(
-            flight_id=row["flight_id"],
-            flight=row["carrier"] + row["flight_number"],
-            carrier=row["carrier"],
-            flight_number=row["flight_number"],
-            flight_date=row["flight_date"],
-            origin=row["origin"],
-            destination=row["destination"],
-            departing_at=row["departing_at"].astimezone(zone(row["departing_time_zone"])),
-            arriving_at=row["arriving_at"].astimezone(zone(row["arriving_time_zone"])),
-            departing_time_zone=row["departing_time_zone"],
-            arriving_time_zone=row["arriving_time_zone"],
-            aircraft_type=row["aircraft_type"],
-            leg_ids=row["leg_ids"],
-            cabins=cabins,
-            origin_country=row["origin_country"],
-            destination_country=row["destination_country"],
-            departure_terminal=row["departure_terminal"],
-            arrival_terminal=row["arrival_terminal"],
-        )
-
-
 @plugin.provides(contracts.availability)
 async def find_itineraries(
     uow: UnitOfWork,
@@ -175,17 +115,17 @@ def _refuse_unknown_airports(row: asyncpg.Record, origin: str, destination: str)
 
 
 def _itineraries(rows: Iterable[asyncpg.Record], seats: int) -> list[Itinerary]:
-    found: dict[int, _Found] = {}
+    found: dict[int, list[asyncpg.Record]] = {}
     for row in rows:
         if row["id"] is not None:
-            found.setdefault(row["id"], _Found(row)).add(row)
-    segments = {key: one.segment(seats) for key, one in found.items()}
+            found.setdefault(row["id"], []).append(row)
+    segments = {key: _segment(leg_cabins, seats) for key, leg_cabins in found.items()}
     itineraries: list[Itinerary] = []
-    for key, one in found.items():
+    for key, (row, *_) in found.items():
         first = segments[key]
         if first is None:
             continue
-        for following in one.row["continues"] or ():
+        for following in row["continues"] or ():
             second = segments.get(following)
             if following is None:
                 itineraries.append(Itinerary([first]))
@@ -193,3 +133,56 @@ def _itineraries(rows: Iterable[asyncpg.Record], seats: int) -> list[Itinerary]:
                 itineraries.append(Itinerary([first, second]))
     itineraries.sort(key=lambda one: (one.segments[-1].arriving_at, len(one.segments)))
     return itineraries
+
+
+def _segment(leg_cabins: list[asyncpg.Record], seats: int) -> Segment | None:
+    """Give the segment of these rows, or None when no booking class has so many seats."""
+    row = leg_cabins[0]
+    cabins = _cabins(leg_cabins, len(row["leg_ids"]))
+    if not any(one.seats >= seats for cabin in cabins for one in cabin.classes):
+        return None
+    return Segment(
+        flight_id=row["flight_id"],
+        flight=row["carrier"] + row["flight_number"],
+        carrier=row["carrier"],
+        flight_number=row["flight_number"],
+        flight_date=row["flight_date"],
+        origin=row["origin"],
+        destination=row["destination"],
+        departing_at=row["departing_at"].astimezone(zone(row["departing_time_zone"])),
+        arriving_at=row["arriving_at"].astimezone(zone(row["arriving_time_zone"])),
+        departing_time_zone=row["departing_time_zone"],
+        arriving_time_zone=row["arriving_time_zone"],
+        aircraft_type=row["aircraft_type"],
+        leg_ids=row["leg_ids"],
+        cabins=cabins,
+        origin_country=row["origin_country"],
+        destination_country=row["destination_country"],
+        departure_terminal=row["departure_terminal"],
+        arrival_terminal=row["arrival_terminal"],
+    )
+
+
+def _cabins(leg_cabins: Iterable[asyncpg.Record], legs: int) -> list[CabinAvailability]:
+    """Give the cabins and classes that all `legs` have, highest first.
+
+    The leg with least seats decides.
+    """
+    by_cabin: dict[str, list[dict[str, int]]] = {}
+    for row in leg_cabins:
+        left = nested_availability(row["authorised"], row["held"], row["sold"])
+        classes = dict(zip(row["classes"], left, strict=True))
+        by_cabin.setdefault(row["cabin"], []).append(classes)
+    found = []
+    for cabin in CABINS:
+        first, *others = by_cabin.get(cabin, [{}])
+        if len(others) + 1 < legs:
+            continue
+        shown = [
+            ClassAvailability(one, min(seats, MOST_SHOWN, *[leg[one] for leg in others]))
+            for one, seats in first.items()
+            if all(one in leg for leg in others)
+        ]
+        if shown:
+            found.append(CabinAvailability(cabin, shown))
+    return found

@@ -219,7 +219,7 @@ class RefundQuote(Struct, frozen=True, kw_only=True):
     taxes: Money
 
 
-class MarketFare(Struct, frozen=True, kw_only=True):
+class MarketFare(Struct, frozen=True):
     """A filed adult fare from `origin` to `destination` in minor units of the selling currency.
 
     `round_trip_minor` is for one direction of a round trip. At least one amount is there.

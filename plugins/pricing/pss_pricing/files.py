@@ -8,7 +8,7 @@ from . import plugin
 from .domain.filed import TaxFiling
 from .filing.fares import read_fares
 from .filing.taxes import read_taxes
-from .store import replace_fares, replace_taxes
+from .filings import replace_fares, replace_taxes
 
 __all__ = ["check_fares", "check_taxes", "load_fares", "load_taxes"]
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pss_inventory import contracts as inventory
 from pss_inventory.contracts import Itinerary
-from pss_kernel import FieldError, Invalid, NotFound, UnitOfWork, new_id
+from pss_kernel import FieldError, Invalid, NotFound, UnitOfWork
 
 from .contracts import (
     Offer,
@@ -25,9 +25,9 @@ from .domain.offers import Draft, draft_offers, on_sale
 from .domain.quote import Party, Pricing
 from .domain.request import WantedSlice, check_airports, check_request
 from .domain.selection import FareTable, Trip
-from .domain.taxes import TaxBook
+from .filings import read_filed
 from .settings import Settings
-from .store import keep_offers, read_filed
+from .store import keep_offers, segment_ids
 
 __all__ = ["reprice", "shop"]
 
@@ -143,10 +143,10 @@ async def _price(
         open_ones,
         brands,
         FareTable(fares, _trip(filed.moment, wanted, open_ones, party)),
-        Pricing(party, discounts, TaxBook(filed.taxes, currency), currency),
+        Pricing(party, discounts, filed.taxes, currency),
         passengers=[PassengerSpec(one.type) for one in body.passengers],
         most=settings.max_offers,
-        new_id=new_id,
+        segment_ids=segment_ids(),
     )
     return drafts, expires_at
 

@@ -89,7 +89,6 @@ def make_offers(
     The offers never expire, and their ids count from off_0.
     """
     party = Party.of(passengers)
-    ids = count()
     trip = Trip(
         purchased_on=purchased_on,
         slices=[
@@ -105,7 +104,7 @@ def make_offers(
         Pricing(party, discounts or Discounts(), TaxBook(taxes, currency), currency),
         passengers=[PassengerSpec(kind) for kind in passengers],
         most=most,
-        new_id=lambda kind: f"{kind}_{next(ids)}",
+        segment_ids=(f"seg_{number}" for number in count()),
     )
     never = datetime.max.replace(tzinfo=UTC)
     return [draft.stored(f"off_{place}", never) for place, draft in enumerate(drafts)]

@@ -58,6 +58,9 @@ def combinations(options: Sequence[Sequence[Option]], most: int) -> Iterator[Com
     ranked = [sorted(slice_options, key=lambda one: one.price_minor) for slice_options in options]
     if not ranked or not all(ranked):
         return
+    if len(ranked) == 1:  # one slice, the usual request: nothing to search
+        yield from ((option,) for option in ranked[0][:most])
+        return
     start = (0,) * len(ranked)
     heap = [(_sum(ranked, start), start)]
     seen = {start}

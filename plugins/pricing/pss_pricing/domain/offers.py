@@ -1,9 +1,10 @@
 """From itineraries and fares to offers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pss_inventory.contracts import Itinerary, Segment
 from pss_pricing.contracts import (
@@ -16,15 +17,15 @@ from pss_pricing.contracts import (
     StoredOffer,
 )
 
-from .combine import Combination, Option, choose
+from .combine import Option, choose
 from .exchange import money
 from .filed import Brand
-from .quote import Pricing
+from .quote import Priced, Pricing
 from .selection import BrandedItinerary, FareTable, Trip, sell_itinerary
 
 __all__ = ["Draft", "draft_offers", "on_sale"]
 
-NewId = Callable[[str], str]
+_NOT_YET = datetime.min.replace(tzinfo=UTC)
 
 
 class Draft(Struct, frozen=True, kw_only=True):
@@ -36,8 +37,7 @@ class Draft(Struct, frozen=True, kw_only=True):
 
     def stored(self, offer_id: str, expires_at: datetime) -> StoredOffer:
         """The offer once the database has taken it."""
-        fields = {name: getattr(self.offer, name) for name in Offer.__struct_fields__}
-        offer = Offer(**{**fields, "id": offer_id, "expires_at": expires_at})
+        offer = replace(self.offer, id=offer_id, expires_at=expires_at)
         return StoredOffer(offer=offer, leg_ids=self.leg_ids, fares=self.fares)
 
 
@@ -57,11 +57,12 @@ def draft_offers(
     *,
     passengers: list[PassengerSpec],
     most: int,
-    new_id: NewId,
+    segment_ids: Iterator[str],
 ) -> list[Draft]:
     """At most `most` offers in these brands, lowest total first.
 
-    `itineraries` has those on sale for each slice of the trip that `fares` are for.
+    `itineraries` has those on sale for each slice of the trip that `fares` are for. Each
+    segment of each offer takes the next of the `segment_ids`.
     """
     by_brand = [
         [
@@ -70,11 +71,18 @@ def draft_offers(
         ]
         for brand in brands
     ]
-    drafts = [
-        _draft(combination, fares.trip, pricing, passengers, new_id)
+    chosen = [
+        pricing.price(*(option.branded for option in combination))
         for combination in choose(by_brand, most)
     ]
-    return sorted(drafts, key=lambda draft: draft.offer.total.minor)
+    flights = {
+        _flown(segment): _offer_segment(segment)
+        for slice_itineraries in itineraries
+        for itinerary in slice_itineraries
+        for segment in itinerary.segments
+    }
+    drafting = _Drafting(fares.trip, pricing, passengers, flights, segment_ids)
+    return [drafting.draft(priced) for priced in sorted(chosen, key=lambda one: one.total_minor)]
 
 
 def _options(
@@ -85,60 +93,75 @@ def _options(
     pricing: Pricing,
 ) -> list[Option]:
     return [
-        Option(branded, pricing.estimate(branded), index)
+        Option(branded, pricing.price(branded).total_minor, index)
         for index, itinerary in enumerate(itineraries)
         if (branded := sell_itinerary(itinerary, brand, fares, slice_index))
     ]
 
 
-def _draft(
-    combination: Combination,
-    trip: Trip,
-    pricing: Pricing,
-    passengers: list[PassengerSpec],
-    new_id: NewId,
-) -> Draft:
-    branded = [option.branded for option in combination]
-    slices = [
-        OfferSlice(origin=origin, destination=destination, segments=_segments(one, new_id))
-        for one, (origin, destination, _) in zip(branded, trip.slices, strict=True)
-    ]
-    ids = [[segment.id for segment in one.segments] for one in slices]
-    breakdown, fares = pricing.breakdown(branded, ids)
-    flown = [segment for one in branded for segment in one.itinerary.segments]
-    brand = branded[0].brand
-    offer = Offer(
-        id="",
-        total=breakdown.total,
-        expires_at=datetime.min.replace(tzinfo=UTC),
-        brand=brand.name,
-        brand_code=brand.code,
-        passengers=passengers,
-        slices=slices,
-        conditions=_conditions(brand, pricing.currency),
-        price_breakdown=breakdown,
-    )
-    every_id = [segment_id for slice_ids in ids for segment_id in slice_ids]
-    leg_ids = {
-        segment_id: segment.leg_ids for segment_id, segment in zip(every_id, flown, strict=True)
-    }
-    return Draft(offer=offer, leg_ids=leg_ids, fares=fares)
+class _Drafting(Struct, frozen=True):
+    """What the offers of one request share; `flights` lack only what differs by offer."""
+
+    trip: Trip
+    pricing: Pricing
+    passengers: list[PassengerSpec]
+    flights: dict[tuple[str, str, str], OfferSegment]
+    segment_ids: Iterator[str]
+
+    def draft(self, priced: Priced) -> Draft:
+        combination = priced.combination
+        slices = [
+            OfferSlice(origin=origin, destination=destination, segments=self._segments(branded))
+            for branded, (origin, destination, _) in zip(combination, self.trip.slices, strict=True)
+        ]
+        ids = [[segment.id for segment in one.segments] for one in slices]
+        breakdown, fares = self.pricing.breakdown(priced, ids)
+        brand = combination[0].brand
+        offer = Offer(
+            id="",
+            total=breakdown.total,
+            expires_at=_NOT_YET,
+            brand=brand.name,
+            brand_code=brand.code,
+            passengers=self.passengers,
+            slices=slices,
+            conditions=_conditions(brand, self.pricing.currency),
+            price_breakdown=breakdown,
+        )
+        leg_ids = {
+            segment_id: segment.leg_ids
+            for branded, slice_ids in zip(combination, ids, strict=True)
+            for segment, segment_id in zip(branded.itinerary.segments, slice_ids, strict=True)
+        }
+        return Draft(offer=offer, leg_ids=leg_ids, fares=fares)
+
+    def _segments(self, branded: BrandedItinerary) -> list[OfferSegment]:
+        bookings = (
+            (component.fare.basis, booking)
+            for component in branded.components
+            for booking in component.bookings
+        )
+        return [
+            replace(
+                self.flights[_flown(segment)],
+                id=next(self.segment_ids),
+                cabin=booking.cabin,
+                booking_class=booking.booking_class,
+                fare_basis=basis,
+            )
+            for segment, (basis, booking) in zip(branded.itinerary.segments, bookings, strict=True)
+        ]
 
 
-def _segments(branded: BrandedItinerary, new_id: NewId) -> list[OfferSegment]:
-    bases = [component.fare.basis for component in branded.components for _ in component.bookings]
-    segments = branded.itinerary.segments
-    return [
-        _segment(segment, new_id("seg"), booking.cabin, booking.booking_class, basis)
-        for segment, booking, basis in zip(segments, branded.bookings, bases, strict=True)
-    ]
+def _flown(segment: Segment) -> tuple[str, str, str]:
+    """What tells a segment from all others."""
+    return segment.flight_id, segment.origin, segment.destination
 
 
-def _segment(
-    segment: Segment, segment_id: str, cabin: str, booking_class: str, basis: str
-) -> OfferSegment:
+def _offer_segment(segment: Segment) -> OfferSegment:
+    """The segment as an offer shows it, still without its id, cabin, class and fare basis."""
     return OfferSegment(
-        id=segment_id,
+        id="",
         flight_id=segment.flight_id,
         flight=segment.flight,
         carrier=segment.carrier,
@@ -155,9 +178,9 @@ def _segment(
         arriving_time_zone=segment.arriving_time_zone,
         arrival_terminal=segment.arrival_terminal,
         aircraft_type=segment.aircraft_type,
-        cabin=cabin,
-        booking_class=booking_class,
-        fare_basis=basis,
+        cabin="",
+        booking_class="",
+        fare_basis="",
     )
 
 

@@ -166,24 +166,27 @@ def _bookings(
     A through fare takes `elsewhere_cabin` on aircraft without the brand's cabin, but not on
     all of its flights: then it would sell what none of them has.
     """
+    own = Booking(brand.cabin, booking_class)
+    elsewhere = None
+    if brand.elsewhere_cabin and brand.elsewhere_class:
+        elsewhere = Booking(brand.elsewhere_cabin, brand.elsewhere_class)
     bookings: list[Booking] = []
     for segment in segments:
-        fitted = {cabin.cabin for cabin in segment.cabins}
-        booking = Booking(brand.cabin, booking_class)
-        if brand.cabin not in fitted and brand.elsewhere_cabin and brand.elsewhere_class:
-            booking = Booking(brand.elsewhere_cabin, brand.elsewhere_class)
-        if _seats_left(segment, booking) < seats:
+        booking, left = own, _seats_left(segment, own)
+        if left is None and elsewhere:
+            booking, left = elsewhere, _seats_left(segment, elsewhere)
+        if left is None or left < seats:
             return None
         bookings.append(booking)
-    if all(booking.cabin != brand.cabin for booking in bookings):
-        return None
-    return bookings
+    return bookings if own in bookings else None
 
 
-def _seats_left(segment: Segment, booking: Booking) -> int:
+def _seats_left(segment: Segment, booking: Booking) -> int | None:
+    """Seats in the class, None where the aircraft has no such cabin."""
     for cabin in segment.cabins:
         if cabin.cabin == booking.cabin:
             for availability in cabin.classes:
                 if availability.booking_class == booking.booking_class:
                     return availability.seats
-    return 0
+            return 0
+    return None

@@ -6,11 +6,14 @@ the United Kingdom's Air Passenger Duty, HM Revenue & Customs Excise Notice 550)
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from msgspec import Struct
+
+from pss_inventory.contracts import Segment
 
 from .exchange import exchange
 from .filed import CABINS, Tax, TaxFiling
@@ -20,17 +23,11 @@ __all__ = ["Charge", "Flown", "TaxBook", "journeys"]
 _TRANSIT = timedelta(hours=24)
 
 
-class Flown(Struct, frozen=True, kw_only=True):
-    """A segment as taxes see it; times are aware, in each airport's own zone."""
+class Flown(NamedTuple):
+    """A segment as taxes see it."""
 
     slice_index: int
-    flight_id: str
-    origin: str
-    origin_country: str
-    destination: str
-    destination_country: str
-    departing_at: datetime
-    arriving_at: datetime
+    segment: Segment
     cabin: str
 
 
@@ -50,30 +47,30 @@ def journeys(flown: Iterable[Flown]) -> list[list[Flown]]:
     """
     parts: list[list[Flown]] = []
     slice_origin = ""
-    for segment in flown:
+    for part in flown:
+        segment = part.segment
         before = parts[-1][-1] if parts else None
-        new_slice = before is None or before.slice_index != segment.slice_index
+        new_slice = before is None or before.slice_index != part.slice_index
         joined = (
             before is not None
-            and before.destination == segment.origin
-            and timedelta(0) <= segment.departing_at - before.arriving_at < _TRANSIT
-            and not (new_slice and segment.destination in (slice_origin, before.origin))
+            and before.segment.destination == segment.origin
+            and timedelta(0) <= segment.departing_at - before.segment.arriving_at < _TRANSIT
+            and not (new_slice and segment.destination in (slice_origin, before.segment.origin))
         )
         if new_slice:
             slice_origin = segment.origin
         if joined:
-            parts[-1].append(segment)
+            parts[-1].append(part)
         else:
-            parts.append([segment])
+            parts.append([part])
     return parts
 
 
 class TaxBook:
-    """A filing made ready for one request: indexed, converted, and remembering its answers."""
+    """A filing made ready: indexed, and converted to the selling currency. Never changes."""
 
     def __init__(self, filing: TaxFiling | None, currency: str) -> None:
         self._taxes: dict[tuple[str, str, str], list[tuple[Tax, int]]] = defaultdict(list)
-        self._known: dict[tuple[tuple[str, str, str], ...], list[tuple[Tax, int, int]]] = {}
         for tax in filing.taxes if filing else []:
             rate = Decimal(filing.exchange_rates.get(tax.currency, "1")) if filing else Decimal(1)
             amount = exchange(tax.amount_minor, tax.currency, currency, rate)
@@ -82,36 +79,29 @@ class TaxBook:
 
     def charges(self, flown: Iterable[Flown]) -> list[Charge]:
         """Every charge of a passenger nobody exempts, in the order of travel."""
-        found = []
-        for journey in journeys(flown):
-            key = tuple((part.flight_id, part.origin, part.cabin) for part in journey)
-            if key not in self._known:
-                self._known[key] = list(self._of_journey(journey))
-            for tax, amount, position in self._known[key]:
-                found.append(Charge(tax, amount, journey[position].slice_index))
-        return found
+        return [charge for journey in journeys(flown) for charge in self._of_journey(journey)]
 
-    def _of_journey(self, journey: list[Flown]) -> Iterable[tuple[Tax, int, int]]:
-        """The taxes of a journey with the position of the segment each belongs to."""
-        last = len(journey) - 1
-        for position in range(len(journey)):
-            yield from self._of_part("departure", "segment", journey, position, position)
-            yield from self._of_part("arrival", "segment", journey, position, position)
-        yield from self._of_part("departure", "journey", journey, 0, last)
-        yield from self._of_part("arrival", "journey", journey, 0, last)
+    def _of_journey(self, journey: list[Flown]) -> Iterator[Charge]:
+        for part in journey:
+            yield from self._of_part("departure", "segment", [part])
+            yield from self._of_part("arrival", "segment", [part])
+        yield from self._of_part("departure", "journey", journey)
+        yield from self._of_part("arrival", "journey", journey)
 
-    def _of_part(
-        self, applies: str, per: str, journey: list[Flown], first: int, last: int
-    ) -> Iterable[tuple[Tax, int, int]]:
-        start, end = journey[first], journey[last]
-        cabin = max((part.cabin for part in journey[first : last + 1]), key=CABINS.index)
-        departs = applies == "departure"
-        position = first if departs else last
-        airport = start.origin if departs else end.destination
-        here = start.origin_country if departs else end.destination_country
-        there = end.destination_country if departs else start.origin_country
-        day = journey[position].departing_at.date()
-        for tax, amount in self._taxes.get((per, applies, here), []):
+    def _of_part(self, applies: str, per: str, flown: list[Flown]) -> Iterator[Charge]:
+        """The taxes on leaving where the part begins, or on arriving where it ends."""
+        start, end = flown[0].segment, flown[-1].segment
+        here, there = start.origin_country, end.destination_country
+        airport, taxed = start.origin, flown[0]
+        if applies == "arrival":
+            here, there = there, here
+            airport, taxed = end.destination, flown[-1]
+        filed = self._taxes.get((per, applies, here))
+        if not filed:
+            return
+        cabin = max((part.cabin for part in flown), key=CABINS.index)
+        day = taxed.segment.departing_at.date()
+        for tax, amount in filed:
             if (
                 (not tax.airports or airport in tax.airports)
                 and (tax.scope == "any" or (tax.scope == "domestic") == (here == there))
@@ -121,4 +111,4 @@ class TaxBook:
                 and (tax.valid_from is None or tax.valid_from <= day)
                 and (tax.valid_until is None or day <= tax.valid_until)
             ):
-                yield tax, amount, position
+                yield Charge(tax, amount, taxed.slice_index)

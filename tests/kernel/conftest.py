@@ -1,0 +1,88 @@
+"""An installation with two plugins made for these tests, so that they need no airline."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from pss_kernel.config import Config
+from pss_kernel.installation import Installation, open_installation
+from pss_kernel.observability import configure_logging
+from pss_kernel.registry import Registry, _load
+from pss_kernel.testing import TestKit
+
+# The plugins of these tests are packages that nobody installs.
+INSTALLED = Path(__file__).parent / "installed"
+sys.path.insert(0, str(INSTALLED))
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> None:
+    """As in production (structlog's own default draws every traceback for seconds).
+
+    Again for each test: one that runs the command line leaves its own behind.
+    """
+    configure_logging(Config(data_dir=Path(), log_level="warning"))
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    """The two plugins, loaded as the entry points of installed ones are."""
+    names = ("notes", "echo")
+    return Registry(_load(EntryPoint(one, f"pss_{one}:plugin", "pss.plugins")) for one in names)
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """A folder that the unprivileged database server can reach."""
+    with tempfile.TemporaryDirectory(prefix="pss-kernel-") as name:
+        os.chmod(name, 0o711)  # noqa: PTH101, S103 - for the server's own user to pass through
+        yield Path(name)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def installation(folder: Path, registry: Registry) -> AsyncIterator[Installation]:
+    """Takes the place of the test kit's own: the same, with our two plugins only."""
+    config = Config(data_dir=folder, pool_size=24)
+    async with open_installation(config, registry) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def on_server(
+    server_database: dict[str, Any], registry: Registry, folder: Path
+) -> AsyncIterator[Installation]:
+    """The same on a PostgreSQL server, logged in as the application."""
+    config = Config(data_dir=folder, pool_size=24, **server_database)
+    async with open_installation(config, registry) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["embedded", "server"])
+def either(request: pytest.FixtureRequest) -> TestKit:
+    """The test kit, on the embedded database and then on the server."""
+    name = "installation" if request.param == "embedded" else "on_server"
+    return TestKit(request.getfixturevalue(name))
+
+
+@pytest.fixture
+def scripts() -> Iterator[dict[str, Any]]:
+    """What the plugins are made to do; forgotten after the test."""
+    from pss_notes.scripted import scripts  # noqa: PLC0415 - importable once this file has run
+
+    yield scripts
+    scripts.clear()
+
+
+@pytest.fixture(scope="session")
+def every_plugin() -> Registry:
+    """What is installed beside the kernel."""
+    return Registry.discover()

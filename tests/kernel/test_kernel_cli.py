@@ -1,0 +1,209 @@
+"""The ``pss`` command: help with examples, plain words for mistakes, JSON for machines."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from pss_kernel.cli import main
+from pss_kernel.cli._context import installed_plugins
+from pss_kernel.cli._main import build
+from pss_kernel.installation import Installation
+from pss_kernel.registry import Registry
+
+Said = tuple[int, str, str]
+
+
+def _leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command below, with the words that lead to it."""
+    for name, one in getattr(command, "commands", {}).items():
+        if hasattr(one, "commands"):
+            yield from _leaves(one, (*path, name))
+        else:
+            yield (*path, name), one
+
+
+def test_every_command_shows_examples(every_plugin: Registry) -> None:
+    """The help of each command, the plugins' included, shows what people type."""
+    installed_plugins.cache_clear()
+    app = build()
+    runner = CliRunner()
+    found = dict(_leaves(typer.main.get_command(app)))
+    assert {("serve",), ("worker",), ("doctor",), ("tenant", "apply")} <= found.keys()
+    without = []
+    for path in found:
+        shown = runner.invoke(app, [*path, "--help"], prog_name="pss")
+        assert (0, None) == (shown.exit_code, shown.exception), path
+        if f"pss {' '.join(path)}" not in shown.output.partition("Examples:")[2]:
+            without.append(" ".join(path))
+    assert [] == without
+
+
+def test_every_group_explains_itself(every_plugin: Registry) -> None:
+    """A group without a command prints its help."""
+    app = build()
+    for group in ([], ["tenant"], ["plugin"], ["apikey"], ["decode"]):
+        shown = CliRunner().invoke(app, group, prog_name="pss")
+        assert "Commands" in shown.output
+
+
+@pytest.fixture
+def pss(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    registry: Registry,
+    installation: Installation,
+) -> Iterator[Callable[..., Said]]:
+    """Run a command in this process, on the installation of the tests."""
+    monkeypatch.setattr(Registry, "discover", lambda **_: registry)
+    monkeypatch.setenv("PSS_DATA_DIR", str(installation.config.data_dir))
+    installed_plugins.cache_clear()
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["pss", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    yield run
+    installed_plugins.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["tenant", "plan", "nowhere"], "There is no readable nowhere/tenant.toml."),
+        (["tenant", "apply", "nowhere"], "Give the folder of a tenant"),
+        (["tenant", "show", "ghost"], "There is no tenant 'ghost'."),
+        (["plugin", "enable", "notes", "--tenant", "ghost"], "There is no tenant 'ghost'."),
+        (["plugin", "list", "--tenant", "ghost"], "There is no tenant 'ghost'."),
+        (["apikey", "create", "--tenant", "ghost", "--scopes", "*"], "There is no tenant"),
+        (["apikey", "create", "--tenant", "ghost", "--scopes", "fly"], "No such scope: fly."),
+        (["apikey", "create", "--tenant", "ghost", "--scopes", ","], "(none given)"),
+        (["apikey", "revoke", "0"], "There is no key '0'. See 'pss apikey list'."),
+        (["apikey", "create", "--tenant", "x"], "Missing option '--scopes'"),
+        (["serve", "--port", "99999"], "Input should be less than or equal to 65535"),
+        (["serve", "--host", "999.1.1.1"], "can't be reached"),
+        (["frobnicate"], "No such command 'frobnicate'"),
+        (["tenant", "plan"], "Missing argument"),
+        (["decode", "nothing", "x"], "No such command 'nothing'"),
+    ],
+)
+def test_mistakes(pss: Callable[..., Said], arguments: list[str], said: str) -> None:
+    """A mistake is told in plain words on standard error, with exit code 2, no traceback."""
+    code, out, err = pss(*arguments)
+    assert (2, "") == (code, out)
+    assert said in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PSS_DATABASE_URL", "mysql://x", "must be PostgreSQL"),
+        ("PSS_DATABASE_URL", "postgresql://u:secret@127.0.0.1:1/x", "can't be reached"),
+        ("PSS_POOL_SIZE", "many", "The environment variable PSS_POOL_SIZE is wrong"),
+        ("PSS_POOL_SIZE", "0", "The environment variable PSS_POOL_SIZE is wrong"),
+    ],
+)
+def test_a_wrong_environment(
+    pss: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    """A variable that is wrong is told the same way, without the password in it."""
+    monkeypatch.setenv(name, value)
+    code, _, err = pss("tenant", "list")
+    assert 2 == code
+    assert said in err
+    assert "secret" not in err
+    assert "Traceback" not in err
+
+
+def test_a_tenant_from_files_to_key(pss: Callable[..., Said], tmp_path: Path) -> None:
+    """Plan, apply, look, make a key, revoke it, disable and enable: each says what it did."""
+    text = '[tenant]\ncode = "cli"\nname = "Cli"\ncurrency = "EUR"\ntime_zone = "UTC"\n'
+    folder = str(tmp_path)
+    (tmp_path / "tenant.toml").write_text(text + "[plugins.notes]\n[plugins.echo]\n")
+    assert (0, "create tenant cli: Cli\nenable plugin notes\nenable plugin echo\n", "") == pss(
+        "tenant", "plan", folder
+    )
+    assert 0 == pss("tenant", "apply", folder)[0]
+    assert (0, "Nothing to change.\n") == pss("tenant", "apply", folder)[:2]
+    assert {"changes": []} == msgspec.json.decode(pss("tenant", "plan", folder, "--json")[1])
+    shown = msgspec.json.decode(pss("tenant", "show", "cli", "--json")[1])
+    assert ["echo", "notes"] == shown["enabled"]
+    assert "cli" in pss("tenant", "list")[1]
+
+    made = pss("apikey", "create", "--tenant", "cli", "--scopes", "notes:*", "--json")
+    key = msgspec.json.decode(made[1])["key"]
+    listed = msgspec.json.decode(pss("apikey", "list", "--tenant", "cli", "--json")[1])["data"]
+    assert [key.split("_")[1]] == [one["key_id"] for one in listed]
+    assert key.split("_")[2] not in str(listed)
+    assert f"{listed[0]['key_id']} is revoked." in pss("apikey", "revoke", listed[0]["key_id"])[1]
+
+    code, _, err = pss("plugin", "disable", "notes", "--tenant", "cli")
+    assert (2, True) == (code, "echo need the plugin 'notes'" in err)
+    assert (
+        "echo, notes disabled."
+        in pss("plugin", "disable", "notes", "--tenant", "cli", "--cascade")[1]
+    )
+    assert "notes, echo enabled." in pss("plugin", "enable", "echo", "--tenant", "cli")[1]
+    assert "Nothing to do" in pss("plugin", "enable", "echo", "--tenant", "cli")[1]
+    states = msgspec.json.decode(pss("plugin", "list", "--tenant", "cli", "--json")[1])["data"]
+    assert ["enabled", "enabled"] == [one["state"] for one in states]
+
+
+def test_doctor(pss: Callable[..., Said]) -> None:
+    """It says what is there, and what is not configured is no failure."""
+    code, out, _ = pss("doctor", "--json")
+    checks = {one["name"]: one["state"] for one in msgspec.json.decode(out)["checks"]}
+    assert (0, "ok", "not configured") == (code, checks["database"], checks["rabbitmq"])
+
+
+def test_doctor_with_services(
+    pss: Callable[..., Said],
+    monkeypatch: pytest.MonkeyPatch,
+    server_database: dict[str, Any],
+    amqp_url: str,
+    redis_url: str,
+) -> None:
+    """Server, broker and cache that answer are all well."""
+    monkeypatch.setenv("PSS_AMQP_URL", amqp_url)
+    monkeypatch.setenv("PSS_REDIS_URL", redis_url)
+    for name, value in server_database.items():
+        monkeypatch.setenv(f"PSS_{name.upper()}", value)
+    code, out, _ = pss("doctor", "--json")
+    checks = {one["name"]: one["state"] for one in msgspec.json.decode(out)["checks"]}
+    assert (0, "ok", "ok", "ok") == (
+        code,
+        checks["database"],
+        checks["rabbitmq"],
+        checks["redis"],
+    )
+
+
+def test_doctor_with_a_service_that_is_away(
+    pss: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A configured service that does not answer is a failure with a mend; exit code 1."""
+    monkeypatch.setenv("PSS_REDIS_URL", "redis://127.0.0.1:1/")
+    code, out, _ = pss("doctor")
+    assert (1, True) == (code, "Start it, or correct PSS_REDIS_URL." in out)
+
+
+def test_as_a_program() -> None:
+    """The installed program answers; a mistake ends with 2 and one sentence."""
+    command = [sys.executable, "-m", "pss_kernel.cli"]
+    run = subprocess.run([*command, "tenant", "plan", "/nowhere"], capture_output=True, text=True,
+                         check=False, env={"PSS_DATABASE_URL": "x:y", "PATH": ""})  # fmt: skip
+    assert (2, "") == (run.returncode, run.stdout)
+    assert run.stderr.startswith("Error: ")
+    assert "Traceback" not in run.stderr
