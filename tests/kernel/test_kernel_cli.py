@@ -92,7 +92,7 @@ def pss(
         (["apikey", "revoke", "0"], "There is no key '0'. See 'pss apikey list'."),
         (["apikey", "create", "--tenant", "x"], "Missing option '--scopes'"),
         (["serve", "--port", "99999"], "Input should be less than or equal to 65535"),
-        (["serve", "--host", "999.1.1.1"], "can't be reached"),
+        (["serve", "--host", "999.1.1.1"], "can't be used"),
         (["frobnicate"], "No such command 'frobnicate'"),
         (["tenant", "plan"], "Missing argument"),
         (["decode", "nothing", "x"], "No such command 'nothing'"),
