@@ -100,9 +100,13 @@ def show(
     if json:
         print_json(facts)
         return
+    states = facts.pop("plugins")
     for name, value in facts.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list | dict) else value
+        shown = ", ".join(value) if isinstance(value, list) else value
         sys.stdout.write(f"{name:12}{shown}\n")
+    for name, one in states.items():
+        if one["reason"]:
+            sys.stdout.write(f"{one['state']:12}{name}: {one['reason']}\n")
 
 
 def _facts(tenant: Tenant) -> dict[str, Any]:
@@ -117,7 +121,12 @@ def _facts(tenant: Tenant) -> dict[str, Any]:
         "role": tenant.role,
         "enabled": sorted(tenant.enabled - {KERNEL}),
         "plugins": {
-            name: {"state": one.state, "version": one.version, "revision": one.revision}
-            for name, one in tenant.plugins.items()
+            name: {
+                "state": one.state,
+                "version": one.version,
+                "revision": one.revision,
+                "reason": one.reason,
+            }
+            for name, one in sorted(tenant.plugins.items())
         },
     }
