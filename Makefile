@@ -14,7 +14,7 @@ PORT ?= 8000
 
 # uv installs in seconds what pip installs in a minute; where it can't (a package index that
 # only pip is set up for), pip does it.
-INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) \
+INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint $(CONSTRAINTS) \
             --no-build-isolation $(1) \
           || $(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) \
             --no-build-isolation $(1)
