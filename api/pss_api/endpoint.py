@@ -29,6 +29,7 @@ from pss_kernel.plugin import Route
 __all__ = ["handler_of"]
 
 _JSON = "application/json"
+_LIMITS = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length")
 # Read by the kernel; declared so that the OpenAPI document has them.
 _HEADERS = {
     "pss_tenant": Annotated[
@@ -167,11 +168,19 @@ def _placed(name: str, hint: Any, in_path: set[str]) -> Any:
         return RawBody
     if name == "data" and (_screens(hint) or not hasattr(hint, "__metadata__")):
         return JSONBody[hint]  # type: ignore[misc]  # an alias made at run time
-    if hasattr(hint, "__metadata__"):
+    place = PathParameter if name in in_path else QueryParameter
+    given = getattr(hint, "__metadata__", ())
+    if any(isinstance(one, place) for one in given):
         return hint
-    if name in in_path:
-        return Annotated[hint, PathParameter()]
-    return Annotated[hint, QueryParameter()]
+    limits: dict[str, Any] = {}
+    for one in given:
+        if isinstance(one, msgspec.Meta):  # Litestar has the same limits under the same names
+            limits |= {
+                name: getattr(one, name)
+                for name in (*_LIMITS, "pattern", "title", "description")
+                if getattr(one, name) is not None
+            }
+    return Annotated[hint, place(**limits)]
 
 
 def _screens(hint: Any) -> list[Callable[[bytes], object]]:

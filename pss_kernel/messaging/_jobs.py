@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -23,6 +24,7 @@ __all__ = ["JobRunner", "next_run", "run_job"]
 
 _log = structlog.get_logger("pss.jobs")
 _TICK_SECONDS = 0.5
+_RENEW_SECONDS = 40.0
 _AT_ONCE = 4
 
 _REGISTER = text("""
@@ -37,6 +39,10 @@ WHERE (tenant, plugin, name) IN (
   WHERE next_run_at <= now() AND (leased_until IS NULL OR leased_until < now())
   ORDER BY next_run_at LIMIT :most FOR UPDATE SKIP LOCKED)
 RETURNING tenant, plugin, name
+""")
+_RENEW = text("""
+UPDATE pss.job SET leased_until = now() + interval '2 minutes'
+WHERE tenant = :tenant AND plugin = :plugin AND name = :name
 """)
 _FINISH = text("""
 UPDATE pss.job SET leased_until = NULL, next_run_at = :at, last_error = :error
@@ -112,6 +118,25 @@ class JobRunner:
         await asyncio.gather(*(self._run_one(*row) for row in due))
         return bool(due)
 
+    @contextlib.asynccontextmanager
+    async def _leased(self, code: str, plugin: str, name: str) -> AsyncIterator[None]:
+        """Keep the lease while a job takes long, so that no other worker begins it as well."""
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(_RENEW_SECONDS)
+                async with self._installation.database.relay_engine.begin() as connection:
+                    await connection.execute(
+                        _RENEW, {"tenant": code, "plugin": plugin, "name": name}
+                    )
+
+        renewing = asyncio.create_task(renew(), name=f"pss lease {plugin}.{name}")
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+
     async def _run_one(self, code: str, plugin: str, name: str) -> None:
         job = self._jobs.get((plugin, name))
         error = None
@@ -120,7 +145,8 @@ class JobRunner:
             tenant = self._installation.directory.by_code(code)
             zone = tenant.time_zone
             if job is not None and plugin in tenant.enabled:
-                await run_job(self._installation, tenant, job)
+                async with self._leased(code, plugin, name):
+                    await run_job(self._installation, tenant, job)
         except Exception as failure:  # noqa: BLE001 - one job must not stop the others
             _log.exception("job_failed", tenant=code, plugin=plugin, job=name)
             error = type(failure).__name__

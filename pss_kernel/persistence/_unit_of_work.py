@@ -125,7 +125,8 @@ class UnitOfWork:
         """Register a conditional statement on a contended row, with ``RETURNING``.
 
         All of them run as the last statements before the commit, in the order of their sort
-        keys, so that contended rows are locked briefly and never in opposite orders. One that
+        keys, so that contended rows are locked briefly and never in opposite orders. A sort key
+        is the table's name and then the row's key, which makes keys of one table alike. One that
         returns no row raises ``otherwise`` and everything is rolled back.
         """
         self._takes.append(_Take(sort_key, sql, arguments, otherwise))

@@ -1,11 +1,13 @@
 """An airline's fares and taxes, from its files into its tables."""
 
+from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from pss_kernel import FieldError, FileFinding, Invalid, Progress, UnitOfWork
 
 from . import plugin
-from .domain.filed import TaxFiling
+from .domain.filed import FareFiling, TaxFiling
 from .filing.fares import read_fares
 from .filing.taxes import read_taxes
 from .filings import replace_fares, replace_taxes
@@ -15,8 +17,18 @@ __all__ = ["check_fares", "check_taxes", "load_fares", "load_taxes"]
 
 def check_fares(path: Path) -> list[FileFinding]:
     """What is wrong with one file, read together with the others of its folder."""
-    _, findings = read_fares({path, *path.parent.glob("*.toml")})
+    _, findings = _read_once({path, *path.parent.glob("*.toml")})
     return [finding for finding in findings if finding.path == path]
+
+
+def _read_once(paths: Iterable[Path]) -> tuple[FareFiling, list[FileFinding]]:
+    """The files are checked one by one and then loaded, but mean something only together."""
+    return _read(tuple((path, path.stat().st_mtime_ns) for path in sorted(paths)))
+
+
+@lru_cache(maxsize=1)
+def _read(stamped: tuple[tuple[Path, int], ...]) -> tuple[FareFiling, list[FileFinding]]:
+    return read_fares(path for path, _ in stamped)
 
 
 def check_taxes(path: Path) -> list[FileFinding]:
@@ -27,7 +39,7 @@ def check_taxes(path: Path) -> list[FileFinding]:
 @plugin.tenant_files("fares", pattern="fares/*.toml", check=check_fares)
 async def load_fares(uow: UnitOfWork, paths: list[Path], progress: Progress) -> str:
     """Replace the filing by these files, whole. Raises Invalid when they are not sound."""
-    filing, findings = read_fares(paths)
+    filing, findings = _read_once(paths)
     _refuse(findings)
     if paths:
         _refuse_currency(uow, filing.terms.currency, paths[0])

@@ -48,6 +48,8 @@ async def order_of_reference(
     uow: UnitOfWork, booking_reference: str, family_name: str
 ) -> StoredOrder:
     """Find the order by what a passenger knows of it. Raises the same NotFound for all misses."""
+    if not booking_reference or not family_name:
+        raise NotFound(NOT_FOUND)
     found = await find_order(uow, booking_reference=booking_reference)
     if found is None:
         raise NotFound(NOT_FOUND)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -27,6 +27,10 @@ class WantedSlice(Struct, frozen=True):
     origin: str
     destination: str
     departure_date: date | None
+
+
+_WEST_OF_ALL = timedelta(hours=12)
+"""No place is further behind UTC: a date before that is over everywhere."""
 
 
 def check_request(body: OfferRequestBody) -> tuple[list[WantedSlice], list[FieldError]]:
@@ -62,15 +66,12 @@ def check_airports(
                     )
                 )
         zone = zones.get(one.origin)
-        if (
-            zone
-            and one.departure_date
-            and one.departure_date < now.astimezone(ZoneInfo(zone)).date()
-        ):
+        today = (now.astimezone(ZoneInfo(zone)) if zone else now - _WEST_OF_ALL).date()
+        if one.departure_date and one.departure_date < today:
             errors.append(
                 FieldError(
                     pointer=f"/slices/{index}/departure_date",
-                    detail=f"{one.departure_date} is over at {one.origin}.",
+                    detail=f"{one.departure_date} is over{f' at {one.origin}' if zone else ''}.",
                     code="date-in-past",
                 )
             )
