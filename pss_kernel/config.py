@@ -13,6 +13,8 @@ from pss_kernel.errors import Invalid
 
 __all__ = ["Config", "make_data_folder"]
 
+_OTHER_FOLDER = "Name another one with --data-dir or PSS_DATA_DIR."
+
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one installation. With none given it runs embedded, in ``data_dir``."""
@@ -76,5 +78,9 @@ def make_data_folder(folder: Path) -> None:
         raise Invalid(
             f"The data folder {folder} can't be used: {error.strerror}.",
             code="data-folder",
-            mend="Name another one with --data-dir or PSS_DATA_DIR.",
+            mend=_OTHER_FOLDER,
         ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise Invalid(
+            f"The data folder {folder} can't be written to.", code="data-folder", mend=_OTHER_FOLDER
+        )

@@ -23,6 +23,7 @@ __all__ = [
     "PluginNotEnabled",
     "Problem",
     "TenantUnknown",
+    "TooSlow",
     "Unauthorised",
     "Unavailable",
 ]
@@ -72,6 +73,12 @@ class BadRequest(Problem):
     """The request can't be read."""
 
     status, code, title = 400, "bad-request", "The request can't be read"
+
+
+class TooSlow(Problem):
+    """The client took too long over sending its request."""
+
+    status, code, title, retryable = 408, "too-slow", "The request took too long to arrive", True
 
 
 class Unauthorised(Problem):

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from pss_kernel.auth import Actor
-from pss_kernel.config import Config
+from pss_kernel.config import Config, make_data_folder
 from pss_kernel.errors import Invalid
 from pss_kernel.ids import new_id
 from pss_kernel.messaging._wake import RelayWaker
@@ -83,15 +83,23 @@ class Installation:
 
 @asynccontextmanager
 async def open_installation(
-    config: Config, registry: Registry | None = None, *, strict: bool = False
+    config: Config,
+    registry: Registry | None = None,
+    *,
+    strict: bool = False,
+    upgrade_plugins: bool = True,
 ) -> AsyncIterator[Installation]:
     """Start (embedded) or reach the database, bring its control schema up to date, and go.
+
+    ``upgrade_plugins`` also brings the tables of every tenant to the installed versions; a
+    command that is about one tenant leaves the others alone.
 
     Raises Unavailable where the database can't be reached.
     """
     registry = registry or Registry.discover(strict=strict)
     embedded = None
     if config.database_url is None:
+        make_data_folder(config.data_dir)
         embedded = EmbeddedPostgres(config.data_dir)
         await asyncio.to_thread(embedded.acquire)
     try:
@@ -104,7 +112,8 @@ async def open_installation(
                 await installation.directory.refresh()
             except (OSError, DBAPIError, asyncpg.PostgresError) as error:
                 raise _unusable(database, error) from error
-            await enable_pending(installation)
+            if upgrade_plugins:
+                await enable_pending(installation)
             installation.directory.start()
             yield installation
         finally:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import types
 from collections import Counter
 from collections.abc import Hashable, Iterator
+from datetime import UTC, datetime
 
 import pluggy
+from cronsim import CronSim, CronSimError
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -17,6 +20,7 @@ from pss_kernel.plugin import HookImplementation, Plugin
 
 __all__ = ["claims_of", "fault_of"]
 
+_COMMANDS = {"serve", "worker", "doctor", "tenant", "plugin", "apikey", "decode"}
 _markers = (pluggy.HookspecMarker("pss"), pluggy.HookimplMarker("pss"))
 
 
@@ -51,9 +55,50 @@ def _faults(plugin: Plugin) -> Iterator[str]:
     for name, number in names.items():
         if number > 1:
             yield f"It has {number} handlers or jobs called {name!r}; give each its own 'name'."
+    yield from _function_faults(plugin)
+    yield from _job_faults(plugin)
     for implementation in plugin.hooks:
         if fault := _hook_fault(implementation):
             yield fault
+    yield from _other_faults(plugin)
+
+
+def _function_faults(plugin: Plugin) -> Iterator[str]:
+    declared = [
+        *(route.function for route in plugin.routes),
+        *(one.function for one in plugin.hooks),
+        *plugin.services.values(),
+        *(handler.function for handler in plugin.handlers),
+        *(job.function for job in plugin.jobs),
+    ]
+    for function in declared:
+        if not inspect.iscoroutinefunction(function):
+            yield f"{function.__module__}.{function.__name__} must be 'async def'."
+
+
+def _job_faults(plugin: Plugin) -> Iterator[str]:
+    for job in plugin.jobs:
+        if job.every is not None and job.every <= 0:
+            yield f"Its job {job.name!r} must recur after more than 0 seconds."
+        if job.cron is not None:
+            try:
+                next(CronSim(job.cron, datetime.now(UTC)))
+            except (CronSimError, StopIteration):
+                yield f"The cron expression {job.cron!r} of its job {job.name!r} never comes due."
+
+
+def _other_faults(plugin: Plugin) -> Iterator[str]:
+    for name in plugin.command_groups:
+        if name in _COMMANDS:
+            yield f"Its commands can't be called {name!r}: that is one of pss's own."
+    try:
+        plugin.settings()
+    except (TypeError, ValueError) as error:
+        yield f"Its settings need a default for every field: {error}."
+    needed = {plugin.package, *(f"pss_{Requirement(text).name}" for text in plugin.requires)}
+    for spec in (one.spec for one in plugin.hooks):
+        if spec.owner.startswith("pss_") and spec.owner not in needed:
+            yield f"It implements {spec}, but {spec.owner.removeprefix('pss_')!r} is not required."
 
 
 def _version_faults(plugin: Plugin) -> Iterator[str]:

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
-from typing import Self
+from typing import Any, Self
 
 import iso4217
 import msgspec
@@ -26,8 +26,10 @@ def exponent(currency: str) -> int:
     Raises Invalid for a code that ISO 4217 does not list.
     """
     try:
-        return int(iso4217.Currency(currency).exponent or 0)
-    except ValueError as error:
+        # Some codes of the list are no money to pay with, such as gold: they have no exponent.
+        digits: Any = iso4217.Currency(currency).exponent
+        return int(digits)
+    except (ValueError, TypeError) as error:
         raise Invalid(
             f"{currency!r} is not a currency code of ISO 4217.", code="unknown-currency"
         ) from error

@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from pss_kernel.errors import Invalid, PluginNotEnabled
 from pss_kernel.hooks._spec import HookSpec, Service
 from pss_kernel.manifest import claims_of, fault_of
+from pss_kernel.persistence._migrations import revisions_of
 from pss_kernel.plugin import Handler, HookImplementation, Permission, Plugin
 from pss_kernel.tenancy._tenant import Tenant
 
@@ -89,6 +90,13 @@ class Registry:
         try:
             return self.plugins[name]
         except KeyError:
+            for broken in self.broken:
+                if broken.name == name:
+                    raise Invalid(
+                        f"The plugin {name!r} is installed but can't be used. {broken.reason}",
+                        code="broken-plugins",
+                        mend=broken.mend,
+                    ) from None
             raise Invalid(
                 f"The plugin {name!r} is not installed.",
                 code="unknown-plugin",
@@ -214,6 +222,8 @@ def _load(point: EntryPoint) -> Plugin:
     plugin.package = point.module
     for module in plugin.modules:
         importlib.import_module(f"{point.module}.{module}")
+    # Read now, so that a migration that can't be read breaks its own plugin and nothing else.
+    revisions_of(Path(importlib.import_module(point.module).__path__[0]) / "migrations")
     return plugin
 
 

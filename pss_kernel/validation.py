@@ -11,6 +11,7 @@ import decimal
 import re
 import uuid
 from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Any, Literal, Union
 
 import msgspec
@@ -20,6 +21,7 @@ from pss_kernel.errors import FieldError
 
 __all__ = ["explain"]
 
+_MOST_ERRORS = 100  # a small body must not be answered with a huge one
 _OBJECTS = (mi.StructType, mi.DataclassType, mi.TypedDictType)
 _ARRAYS = (mi.ListType, mi.VarTupleType, mi.SetType, mi.FrozenSetType, mi.CollectionType)
 _PLAIN: dict[type[mi.Type], Any] = {
@@ -52,7 +54,8 @@ def explain(value: Any, kind: Any, *, pointer: str = "") -> list[FieldError]:
     try:
         msgspec.convert(value, kind, str_keys=True)
     except msgspec.ValidationError as error:
-        return list(_walk(value, mi.type_info(kind), pointer)) or [_first_error(error, pointer)]
+        found = list(islice(_walk(value, mi.type_info(kind), pointer), _MOST_ERRORS))
+        return found or [_first_error(error, pointer)]
     return []
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 
+from pss_kernel.errors import TooSlow
 from pss_kernel.ids import new_id
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["gateway"]
 
 _GIVEN = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+_BODY_SECONDS = 30.0
 _SAFE = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -35,15 +38,39 @@ def gateway(app: ASGIApp) -> ASGIApp:
         request_id = given.decode() if _GIVEN.fullmatch(given) else new_id("req")
         scope["pss_request_id"] = request_id  # type: ignore[typeddict-unknown-key]
 
+        private = scope["path"].startswith("/v1")
+
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableScopeHeaders.from_message(message)
                 headers["PSS-Request-Id"] = request_id
                 for name, value in _SAFE.items():
                     headers.setdefault(name, value)
+                if private:
+                    headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await app(scope, receive, send_with_id)
+            await app(scope, _in_time(receive), send_with_id)
 
     return handle
+
+
+def _in_time(receive: Receive) -> Receive:
+    """Receive a body that arrives within its time; a client that dribbles is let go."""
+    deadline = asyncio.get_running_loop().time() + _BODY_SECONDS
+    whole = False
+
+    async def receive_in_time() -> Any:
+        nonlocal whole
+        if whole:  # what follows is only the news that the client has gone
+            return await receive()
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError:
+            raise TooSlow(f"The body did not arrive within {_BODY_SECONDS:g} s.") from None
+        whole = not message.get("more_body", False)
+        return message
+
+    return receive_in_time

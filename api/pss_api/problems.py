@@ -25,6 +25,7 @@ from pss_kernel.validation import explain
 __all__ = ["HANDLERS", "ProblemDocument", "problem_response"]
 
 _log = structlog.get_logger("pss.http")
+_MANY_BRACKETS = 300
 _MEDIA_TYPE = "application/problem+json"
 
 
@@ -122,11 +123,19 @@ def _body(request: Request[Any, Any, Any]) -> Any:
     return msgspec.json.decode(body if isinstance(body, bytes) else b"")
 
 
+def _brackets(request: Request[Any, Any, Any]) -> int:
+    body = ScopeState.from_scope(request.scope).body
+    return body.count(b"[") + body.count(b"{") if isinstance(body, bytes) else 0
+
+
 def _unreadable(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Tell a body that can't be read from a mistake of ours that looks the same."""
     said = ""
     try:
         _body(request)
+        if isinstance(error, RecursionError) and _brackets(request) > _MANY_BRACKETS:
+            # Read as plain JSON it may just fit, read into a type it did not.
+            said = "The body is nested too deeply."
     except RecursionError:
         said = "The body is nested too deeply."
     except UnicodeDecodeError:

@@ -35,6 +35,8 @@ __all__ = [
 
 T = TypeVar("T")
 
+_UNLIMITED = 10_000
+
 DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", help="The embedded database's folder. [default: var]"),
@@ -70,7 +72,9 @@ def with_installation(
 
     async def run() -> T:
         config = open_config(data_dir)
-        async with open_installation(config, installed_plugins()) as installation:
+        async with open_installation(
+            config, installed_plugins(), upgrade_plugins=False
+        ) as installation:
             return await work(installation)
 
     return asyncio.run(run())
@@ -89,7 +93,10 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
         table.add_column(column, no_wrap=place == 0, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_UNLIMITED)  # for other programs, a row is a line
+    console.print(table)
 
 
 @contextmanager

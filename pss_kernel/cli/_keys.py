@@ -42,7 +42,9 @@ def create(
         str, typer.Option(help="Permissions, separated by commas; 'plugin:*' or '*' for all.")
     ],
     name: Annotated[str, typer.Option(help="What the key is for.")] = "",
-    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=3650, help="Days until it expires.")
+    ] = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:

@@ -80,6 +80,8 @@ def enable(name: _Name, tenant: _Tenant, data_dir: DataDir = None, json: Json = 
         return await enable_plugins(installation, tenant, {installation.registry[name].name: None})
 
     _tell(with_installation(work, data_dir), "enabled", json=json)
+    if not json:
+        sys.stderr.write("Processes started before it was installed must be started again.\n")
 
 
 @app.command(

@@ -15,7 +15,8 @@ import httpx
 import typer
 import uvloop
 from granian import Granian
-from granian.constants import Interfaces, Loops
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
 
 from pss_kernel.cli._children import Children, check_port_free, wait_until_answering
 from pss_kernel.cli._context import DataDir, examples, installed_plugins, open_config, progress_bars
@@ -117,8 +118,12 @@ def serve(
             loop=Loops.uvloop,
             workers=workers,
             log_enabled=False,
-            backlog=2048,
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=10_000),
+            backlog=4096,
+            backpressure=8192,
             respawn_failed_workers=True,
+            workers_kill_timeout=10,
         )
         base = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compared, not bound
         for beside in (children.watch, lambda: _announce(base, ready)):

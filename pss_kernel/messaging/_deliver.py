@@ -8,16 +8,18 @@ import msgspec
 import structlog
 
 from pss_kernel.auth import Actor
+from pss_kernel.errors import TenantUnknown
 from pss_kernel.messaging._envelope import Envelope
 from pss_kernel.persistence import Correlation
 from pss_kernel.plugin import Handler
+from pss_kernel.tenancy._tenant import KERNEL
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
     from pss_kernel.persistence import UnitOfWork
     from pss_kernel.tenancy import Tenant
 
-__all__ = ["DeliveryFailed", "deliver", "deliver_to"]
+__all__ = ["DeliveryFailed", "absent_plugins", "deliver", "deliver_to"]
 
 _log = structlog.get_logger("pss.messaging")
 
@@ -49,8 +51,33 @@ async def deliver(installation: Installation, envelope: Envelope) -> None:
                 event_id=str(envelope.id),
             )
             failed.append(handler.name)
+    failed += absent_plugins(installation, envelope)
     if failed:
         raise DeliveryFailed(f"{envelope.type} {envelope.id}: {', '.join(failed)}")
+
+
+def absent_plugins(installation: Installation, envelope: Envelope) -> list[str]:
+    """Plugins of the tenant that can't be asked here and now: the event waits for them.
+
+    They may handle it once they are mended, or once this process is as new as the one that
+    enabled them; nobody can tell before.
+    """
+    try:
+        tenant = installation.directory.by_code(envelope.tenant)
+    except TenantUnknown:
+        return []
+    absent = [
+        name
+        for name, one in tenant.plugins.items()
+        if name != KERNEL
+        and (
+            one.state == "failed"
+            or (one.state == "enabled" and name not in installation.registry.plugins)
+        )
+    ]
+    if absent:
+        _log.warning("event_waits", tenant=tenant.code, plugins=absent, event_type=envelope.type)
+    return absent
 
 
 async def deliver_to(installation: Installation, handler: Handler, envelope: Envelope) -> None:

@@ -37,6 +37,7 @@ UPDATE pss.job SET leased_until = now() + interval '2 minutes', last_started_at 
 WHERE (tenant, plugin, name) IN (
   SELECT tenant, plugin, name FROM pss.job
   WHERE next_run_at <= now() AND (leased_until IS NULL OR leased_until < now())
+    AND plugin || '.' || name = ANY(CAST(:known AS text[]))
   ORDER BY next_run_at LIMIT :most FOR UPDATE SKIP LOCKED)
 RETURNING tenant, plugin, name
 """)
@@ -114,7 +115,8 @@ class JobRunner:
 
     async def _run_due(self) -> bool:
         async with self._installation.database.relay_engine.begin() as connection:
-            due = (await connection.execute(_CLAIM, {"most": _AT_ONCE})).all()
+            known = [f"{plugin}.{name}" for plugin, name in self._jobs]
+            due = (await connection.execute(_CLAIM, {"most": _AT_ONCE, "known": known})).all()
         await asyncio.gather(*(self._run_one(*row) for row in due))
         return bool(due)
 

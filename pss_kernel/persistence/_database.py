@@ -102,6 +102,7 @@ class Database:
             },
             pool_size=10,
             max_overflow=0,
+            hide_parameters=True,
         )
 
     def _engine(self, role: str, pool_size: int) -> AsyncEngine:
@@ -115,6 +116,7 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             pool_recycle=1800,
+            hide_parameters=True,  # an error's text is logged; what people entered is not
             json_serializer=lambda value: msgspec.json.encode(value).decode(),
             json_deserializer=msgspec.json.decode,
         )

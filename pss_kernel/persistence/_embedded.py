@@ -39,6 +39,7 @@ checkpoint_timeout = 15min
 wal_compression = on
 jit = off
 log_min_messages = warning
+log_error_verbosity = terse
 """
 
 
@@ -73,7 +74,7 @@ class EmbeddedPostgres:
         if os.geteuid() == 0:
             self._home.chmod(self._home.stat().st_mode | stat.S_IXOTH)
         with self._exclusively():
-            self._users = (self._home / "postgres.users").open("ab")
+            self._users = _private(self._home / "postgres.users")
             fcntl.flock(self._users, fcntl.LOCK_SH)
             try:
                 if not (self._pgdata / "PG_VERSION").exists():
@@ -102,7 +103,7 @@ class EmbeddedPostgres:
 
     @contextlib.contextmanager
     def _exclusively(self) -> Iterator[None]:
-        with (self._home / "postgres.lock").open("ab") as lock:
+        with _private(self._home / "postgres.lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -127,8 +128,12 @@ class EmbeddedPostgres:
 
     def _start(self) -> None:
         self._socket_dir.mkdir(mode=0o700, exist_ok=True)
-        if self._socket_dir.stat().st_uid not in {os.geteuid(), self._uid()}:
-            raise Unavailable(f"The folder {self._socket_dir} belongs to somebody else.")
+        # Anybody may make things in the temporary folder: a link there could lead anywhere.
+        found = self._socket_dir.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {os.geteuid(), self._uid()}:
+            raise Unavailable(
+                f"{self._socket_dir} is not a folder of ours.", mend="Remove it and try again."
+            )
         self._give(self._socket_dir)
         configuration = self._pgdata / "pss.conf"
         configuration.write_text(_CONFIGURATION.format(socket_dir=self._socket_dir))
@@ -206,7 +211,8 @@ class EmbeddedPostgres:
 
     def _give(self, path: Path) -> None:
         if os.geteuid() == 0:
-            os.chown(path, self._account().pw_uid, self._account().pw_gid)
+            account = self._account()
+            os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
 
     @staticmethod
     def _account() -> pwd.struct_passwd:
@@ -232,6 +238,13 @@ class EmbeddedPostgres:
             return pwd.getpwnam(_SYSTEM_USER)
         except KeyError:
             return pwd.getpwnam("nobody")
+
+
+def _private(path: Path) -> IO[bytes]:
+    """A lock file that other users can't even open: opening is enough to hold a lock."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "r+b", buffering=0)
 
 
 def _anyone_may_enter(path: Path) -> bool:

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from pss_kernel.persistence._database import Database
 
-__all__ = ["Revision", "pending", "replay", "revisions_of", "upgrade_control"]
+__all__ = ["Revision", "knows", "pending", "replay", "revisions_of", "upgrade_control"]
 
 _PACKAGED = Path(__file__).parents[1] / "_migrations"
 _CHECKED_OUT = Path(__file__).parents[2] / "migrations"
@@ -107,11 +107,21 @@ def revisions_of(folder: Path) -> tuple[Revision, ...]:
     return tuple(rendered)
 
 
+def knows(folder: Path, current: str | None) -> bool:
+    """Whether this code knows the revision at which a tenant's tables are.
+
+    It does not while a newer version runs beside it: then the tables are ahead, and are left so.
+    """
+    return current is None or any(one.revision == current for one in revisions_of(folder))
+
+
 def pending(folder: Path, current: str | None) -> tuple[Revision, ...]:
-    """The migrations after ``current``, oldest first."""
+    """The migrations after ``current``, oldest first; none when the tables are ahead of us."""
     every = revisions_of(folder)
+    if current is None:
+        return every
     names = [one.revision for one in every]
-    return every[names.index(current) + 1 :] if current in names else every
+    return every[names.index(current) + 1 :] if current in names else ()
 
 
 async def replay(connection: asyncpg.Connection, revisions: tuple[Revision, ...]) -> None:

@@ -137,7 +137,12 @@ class UnitOfWork:
         return moment
 
     def emit(self, event: Event, *, stream: str) -> None:
-        """Append the event to its stream, and to the outbox, when this commits."""
+        """Append the event to its stream, and to the outbox, when this commits.
+
+        Raises TypeError for an event that no plugin lists in ``emits``.
+        """
+        if "." not in event.event_type:
+            raise TypeError(f"{type(event).__name__} stands in no plugin's 'emits'.")
         self._events.add(event, stream)
 
     async def call(self, spec: HookSpec[..., R], **arguments: Any) -> R:

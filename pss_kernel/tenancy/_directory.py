@@ -77,10 +77,12 @@ class Directory:
     def by_host(self, host: str) -> Tenant | None:
         """The tenant that answers at a host name: its own domain or ``<code>.<base>``."""
         name = host.partition(":")[0].lower()
-        known = self._snapshot.hosts.get(name)
-        if known is None and name.endswith(self._suffix):
-            return self._snapshot.tenants.get(name[: -len(self._suffix)].replace("-", "_"))
-        return known
+        if name.endswith(self._suffix):
+            # Its code first: nobody's own domain may stand before it.
+            code = name[: -len(self._suffix)].replace("-", "_")
+            if code in self._snapshot.tenants:
+                return self._snapshot.tenants[code]
+        return self._snapshot.hosts.get(name)
 
     def key(self, key_id: str) -> ApiKey | None:
         """A key that has not been revoked."""

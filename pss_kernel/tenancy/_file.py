@@ -15,7 +15,7 @@ from pss_kernel.errors import FieldError, Invalid
 from pss_kernel.money import exponent
 from pss_kernel.plugin import FileFinding
 from pss_kernel.registry import Registry
-from pss_kernel.tenancy._logo import logo_errors, with_logo
+from pss_kernel.tenancy._brand import brand_errors, with_logo
 from pss_kernel.validation import explain
 
 __all__ = ["InvalidTenant", "TenantDefinition", "load_tenant"]
@@ -27,7 +27,7 @@ _MENDS = {
     "too-few": "Add what is missing.",
     "too-many": "Remove some.",
 }
-_HOST = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
+_HOST = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z"
 
 
 class InvalidTenant(Invalid):
@@ -47,9 +47,9 @@ class InvalidTenant(Invalid):
 
 
 class _Tenant(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    code: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{1,40}$")]
+    code: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{1,40}\Z")]
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
+    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
     time_zone: str
     locales: Annotated[list[str], msgspec.Meta(min_length=1)] = msgspec.field(
         default_factory=lambda: ["en"]
@@ -135,7 +135,7 @@ def _findings(path: Path, text: str, value: Any, registry: Registry) -> Iterator
         yield found(error, _MENDS.get(error.code, ""))
     tenant = value.get("tenant") if isinstance(value.get("tenant"), dict) else {}
     yield from (found(error, mend) for error, mend in _tenant_errors(tenant))
-    yield from (found(error) for error in logo_errors(path.parent, value.get("brand")))
+    yield from (found(error) for error in brand_errors(path.parent, value.get("brand")))
     plugins = value.get("plugins")
     for name, settings in plugins.items() if isinstance(plugins, dict) else ():
         pointer = f"/plugins/{name}"
@@ -186,9 +186,9 @@ def line_numbers(text: str) -> dict[str, int]:
     table = ""
     counts: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]", line)
+        header = re.match(r"\s*(\[\[?)([^\[\]]+)\]", line)
         if header:
-            table = "/" + "/".join(part.strip(" \"'") for part in header[2].split("."))
+            table = "/" + "/".join(part.strip(" \t\"'") for part in header[2].split("."))
             if header[1] == "[[":
                 counts[table] = counts.get(table, -1) + 1
                 table = f"{table}/{counts[table]}"

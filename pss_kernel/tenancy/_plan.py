@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import structlog
 
+from pss_kernel.errors import Conflict
 from pss_kernel.plugin import TenantFiles
 from pss_kernel.tenancy._file import InvalidTenant, TenantDefinition
 from pss_kernel.tenancy._provision import KERNEL, create_tenant, disable_plugin, enable_plugins
@@ -169,6 +170,13 @@ def _identity_change(tenant: Tenant | None, wanted: TenantDefinition) -> Change 
     described = {name: getattr(wanted, name) for name in running}
     described["domains"] = sorted(domain.lower() for domain in wanted.domains)
     keys = _different(running, described)
+    if "currency" in keys:
+        raise Conflict(
+            f"The currency of {wanted.code!r} is {tenant.currency}; it can't become "
+            f"{wanted.currency}: what was filed and sold is in {tenant.currency}.",
+            code="currency-fixed",
+            mend="Make a tenant of its own for the other currency.",
+        )
     return Change("change", f"tenant {wanted.code}", ", ".join(keys)) if keys else None
 
 

@@ -13,7 +13,8 @@ import msgspec
 import structlog
 
 from pss_kernel.errors import Conflict, Invalid
-from pss_kernel.persistence._migrations import pending, replay
+from pss_kernel.persistence._migrations import knows, pending, replay
+from pss_kernel.tenancy._tenant import KERNEL
 from pss_kernel.validation import explain
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ __all__ = [
 ]
 
 _log = structlog.get_logger("pss.tenancy")
-KERNEL = "kernel"
-"""The ledger's name for the tables that every tenant has."""
 _KERNEL_MIGRATIONS = Path(__file__).parent / "migrations"
 CODE = re.compile(r"[a-z][a-z0-9_]{1,40}", re.ASCII)
 
@@ -116,7 +115,12 @@ async def create_tenant(
             list(locales),
             msgspec.json.encode(brand or {}).decode(),
         )
-        await _set_domains(owner, code, [domain.lower() for domain in domains])
+        await _set_domains(
+            owner,
+            code,
+            [domain.lower() for domain in domains],
+            installation.config.base_domain.lower(),
+        )
         await _migrate(owner, installation, code, KERNEL, _KERNEL_MIGRATIONS, None)
     await installation.directory.refresh()
     return installation.directory.by_code(code)
@@ -205,7 +209,16 @@ async def enable_pending(installation: Installation) -> None:
             state = tenant.plugins.get(name)
             if state is None or state.state != "enabled":
                 continue
-            waiting = pending(installation.registry.migrations_of(name), state.revision)
+            folder = installation.registry.migrations_of(name)
+            if not knows(folder, state.revision):
+                _log.warning(
+                    "plugin_older_than_database",
+                    tenant=tenant.code,
+                    plugin=name,
+                    revision=state.revision,
+                )
+                continue
+            waiting = pending(folder, state.revision)
             if waiting or state.version != plugin.version:
                 try:
                     await enable_plugins(installation, tenant.code, {name: None})
@@ -246,7 +259,15 @@ async def _migrate(
     )
 
 
-async def _set_domains(owner: asyncpg.Connection, code: str, domains: list[str]) -> None:
+async def _set_domains(
+    owner: asyncpg.Connection, code: str, domains: list[str], base_domain: str
+) -> None:
+    for domain in domains:
+        label, _, rest = domain.partition(".")
+        if rest == base_domain and label.replace("-", "_") != code:
+            raise Conflict(
+                f"The domain {domain!r} is kept for a tenant with that code.", code="domain-taken"
+            )
     taken = await owner.fetchrow(
         "SELECT host, tenant FROM pss.tenant_domain WHERE host = ANY($1) AND tenant <> $2",
         domains,

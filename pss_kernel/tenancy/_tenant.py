@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-__all__ = ["PluginState", "Tenant"]
+__all__ = ["KERNEL", "PluginState", "Tenant"]
+
+KERNEL = "kernel"
+"""The ledger's name for the tables that every tenant has."""
 
 
 @dataclass(frozen=True, slots=True)

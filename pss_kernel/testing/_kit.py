@@ -112,8 +112,11 @@ class TestKit:
         await self.installation.directory.refresh()
         return key
 
-    async def deliver(self, tenant: Tenant) -> int:
-        """Give waiting events to their handlers until none is left; how many there were."""
+    async def deliver(self, tenant: Tenant, *, times: int = 1) -> int:
+        """Give waiting events to their handlers until none is left; how many there were.
+
+        ``times`` delivers each one again and again, as a broker may.
+        """
         total = 0
         for _ in range(_ROUNDS):
             async with self.installation.database.relay_engine.begin() as connection:
@@ -121,7 +124,9 @@ class TestKit:
             if not rows:
                 return total
             for row in sorted(rows, key=lambda one: one.id):
-                await deliver(self.installation, msgspec.json.decode(row.payload, type=Envelope))
+                envelope = msgspec.json.decode(row.payload, type=Envelope)
+                for _ in range(times):
+                    await deliver(self.installation, envelope)
                 total += 1
         raise AssertionError(f"Events of {tenant.code} keep causing events.")
 

@@ -1,7 +1,8 @@
-"""A tenant's logo: a file of its folder, carried in the brand itself."""
+"""A tenant's brand: colours that a page can use, and the logo's file carried along."""
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,17 +10,27 @@ from typing import Any
 
 from pss_kernel.errors import FieldError
 
-__all__ = ["logo_errors", "with_logo"]
+__all__ = ["brand_errors", "with_logo"]
 
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 _MOST_BYTES = 100_000
 
 
-def logo_errors(folder: Path, brand: Any) -> Iterator[FieldError]:
-    """What is wrong with the logo that a brand names, if anything."""
-    logo = brand.get("logo") if isinstance(brand, dict) else None
-    if not isinstance(logo, str):
+def brand_errors(folder: Path, brand: Any) -> Iterator[FieldError]:
+    """What is wrong with the colours and the logo of a brand, if anything."""
+    if not isinstance(brand, dict):
         return
+    for name, value in brand.items():
+        if name.endswith("_color") and not (isinstance(value, str) and _COLOUR.fullmatch(value)):
+            yield FieldError(
+                pointer=f"/brand/{name}", detail=f"{value!r} is not a colour such as '#14213d'."
+            )
+    if isinstance(brand.get("logo"), str):
+        yield from _logo_errors(folder, brand["logo"])
+
+
+def _logo_errors(folder: Path, logo: str) -> Iterator[FieldError]:
     path = folder / logo
     detail = ""
     if path.suffix not in _TYPES:
