@@ -123,7 +123,7 @@ def serve(
             backlog=4096,
             backpressure=8192,
             respawn_failed_workers=True,
-            workers_kill_timeout=10,
+            workers_kill_timeout=5,
         )
         base = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compared, not bound
         for beside in (children.watch, lambda: _announce(base, ready)):

@@ -53,9 +53,10 @@ def test_journey_with_curl(running: tuple[str, Path], tmp_path: Path) -> None:
     )
     said = finished.stdout
     assert (0, "") == (finished.returncode, finished.stderr.replace(_REMARK, ""))
+    assert ["var"] == [one.name for one in tmp_path.iterdir()]
     for expected in ("\ncaptured\n", "\nticketed\n", '"result":"boarded"', '"already_boarded"'):
         assert expected in said
-    assert (tmp_path / "boarding-pass.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "var/journey/boarding-pass.png").read_bytes().startswith(b"\x89PNG")
 
 
 _REMARK = "Keep it safe: it can't be shown again.\n"

@@ -79,7 +79,13 @@ def _check_problem(answer: Any, status: int) -> dict[str, Any]:
                 "passengers": [{"type": "cat"}],
                 "cabin": "hold",
             },
-            {"/slices/0/origin", "/slices/1/origin", "/passengers/0/type", "/cabin"},
+            {
+                "/slices/0/origin",
+                "/slices/0/departure_date",
+                "/slices/1/origin",
+                "/passengers/0/type",
+                "/cabin",
+            },
         ),
     ],
 )

@@ -22,7 +22,9 @@ AirportCode = Annotated[str, Meta(pattern="^[A-Z]{3}$", examples=["VIE"])]
 class BoardingRequest(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """What the gate's scanner read, as it came; `board_point`: the airport of this gate."""
 
-    bcbp: Annotated[str, Meta(description="The barcode's text, IATA Resolution 792.")]
+    bcbp: Annotated[
+        str, Meta(max_length=4000, description="The barcode's text, IATA Resolution 792.")
+    ]
     board_point: AirportCode | None = None
 
 

@@ -17,19 +17,21 @@ __all__ = [
     "require_valid",
 ]
 
+Id = Annotated[str, Meta(max_length=60)]
+
 
 class SeatChoice(Struct, kw_only=True, forbid_unknown_fields=True):
     """A seat that a passenger wants on a segment."""
 
-    passenger_id: str
-    segment_id: str
+    passenger_id: Id
+    segment_id: Id
     seat: Annotated[str, Meta(description='Row and column, "12C".', max_length=5)]
 
 
 class BagDeclaration(Struct, kw_only=True, forbid_unknown_fields=True):
     """All the bags of a passenger. Declaring as many again changes nothing."""
 
-    passenger_id: str
+    passenger_id: Id
     pieces: Annotated[int, Meta(ge=1)]
     weight_kg: Annotated[int, Meta(ge=1, le=999, description="Of all pieces.")] | None = None
 
@@ -37,7 +39,7 @@ class BagDeclaration(Struct, kw_only=True, forbid_unknown_fields=True):
 class PassengerDocument(Struct, kw_only=True, forbid_unknown_fields=True):
     """The travel document that a passenger will show."""
 
-    passenger_id: str
+    passenger_id: Id
     type: Annotated[str, Meta(pattern="^(passport|identity_card|visa)$")] = "passport"
     number: Annotated[str, Meta(min_length=1, max_length=30)]
     issuing_country: Annotated[str, Meta(pattern="^[A-Z]{2,3}$")]
@@ -48,13 +50,13 @@ class PassengerDocument(Struct, kw_only=True, forbid_unknown_fields=True):
 class CheckInRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """A check-in of all passengers on every slice that is open, unless less is asked for."""
 
-    booking_reference: str
-    family_name: str
-    segment_id: str | None = None
-    passenger_ids: list[str] | None = None
-    seats: list[SeatChoice] = []
-    bags: list[BagDeclaration] = []
-    documents: list[PassengerDocument] = []
+    booking_reference: Annotated[str, Meta(max_length=60)]
+    family_name: Annotated[str, Meta(max_length=200)]
+    segment_id: Id | None = None
+    passenger_ids: Annotated[list[Id], Meta(max_length=50)] | None = None
+    seats: Annotated[list[SeatChoice], Meta(max_length=50)] = []
+    bags: Annotated[list[BagDeclaration], Meta(max_length=50)] = []
+    documents: Annotated[list[PassengerDocument], Meta(max_length=50)] = []
 
 
 def chosen_passengers(order: Order, request: CheckInRequest) -> list[OrderPassenger]:

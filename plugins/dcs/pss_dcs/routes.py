@@ -1,6 +1,5 @@
 """Seat maps, check-in and boarding passes over HTTP."""
 
-import asyncio
 from typing import Annotated
 
 from litestar.params import QueryParameter
@@ -12,7 +11,7 @@ from . import plugin, store
 from .availability import SegmentSeatMap, seat_maps
 from .check_in import CheckInAnswer, check_in
 from .contracts import BoardingPass, CheckIn
-from .drawing import draw_pdf, draw_png
+from .drawing import drawn
 from .offload import Offloaded, offload
 from .passes import brand_of, face_of, show_pass
 from .requests import CheckInRequest
@@ -61,7 +60,7 @@ async def draw_boarding_pass(work: Work, pass_id: str) -> Content:
     async with work.begin() as uow:
         face = await face_of(uow, pass_id)
     # Drawing takes a moment of the processor: no transaction is open meanwhile.
-    image = await asyncio.to_thread(draw_png, face, brand_of(work.tenant))
+    image = await drawn("png", face, brand_of(work.tenant))
     return Content(image, "image/png")
 
 
@@ -70,6 +69,6 @@ async def print_boarding_pass(work: Work, pass_id: str) -> Content:
     """Draw a boarding pass for printing on A4."""
     async with work.begin() as uow:
         face = await face_of(uow, pass_id)
-    document = await asyncio.to_thread(draw_pdf, [face], brand_of(work.tenant))
+    document = await drawn("pdf", face, brand_of(work.tenant))
     name = f"boarding-pass-{face.booking_reference}.pdf"
     return Content(document, "application/pdf", name)

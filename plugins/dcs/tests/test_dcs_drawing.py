@@ -1,7 +1,9 @@
 """Drawn boarding passes: their barcodes are read back as a gate would."""
 
+import asyncio
 import shutil
 import subprocess
+import threading
 from datetime import UTC, date, datetime, timedelta, timezone
 from importlib.util import find_spec
 from io import BytesIO
@@ -11,10 +13,11 @@ import pytest
 import zxingcpp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from PIL import Image
 
 from pss_dcs import bcbp
-from pss_dcs.drawing import Brand, Face, FaceSegment, draw_pdf, draw_png
+from pss_dcs.drawing import Brand, Face, FaceSegment, _drawn, draw_pdf, draw_png, drawn
 from pss_dcs.drawing._palette import WHITE, _contrast, palette_of
 from pss_dcs.drawing._typeface import drawable
 
@@ -151,3 +154,40 @@ def test_any_brand_can_be_read(primary: tuple[int, int, int], accent: tuple[int,
     palette = palette_of(brand)
     assert _contrast(palette.on_primary, palette.primary) >= 4
     assert _contrast(palette.accent, WHITE) >= 4.5
+
+
+async def test_a_pass_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same pass asked for again comes from memory; another seat, or colour, is drawn."""
+    asked: list[str | None] = []
+
+    def draw(shown: Face, _brand: Brand) -> bytes:
+        asked.append(shown.segments[0].seat)
+        return b"drawing"
+
+    monkeypatch.setattr(_drawn, "draw_png", draw)
+    shown = face("Drawn Once")
+    moved = replace(shown, segments=[replace(shown.segments[0], seat="14F")])
+    for one, brand in ((shown, BRAND), (shown, BRAND), (moved, BRAND), (moved, Brand(name="X"))):
+        assert await drawn("png", one, brand) == b"drawing"
+    assert asked == ["12A", "14F", "14F"]
+
+
+async def test_two_passes_at_most_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are asked for together, the others wait."""
+    at_work, most, pair = 0, 0, threading.Barrier(2, timeout=10)
+    lock = threading.Lock()
+
+    def draw(_face: Face, _brand: Brand) -> bytes:
+        nonlocal at_work, most
+        with lock:
+            at_work += 1
+            most = max(most, at_work)
+        pair.wait()
+        with lock:
+            at_work -= 1
+        return b""
+
+    monkeypatch.setattr(_drawn, "draw_png", draw)
+    faces = [face(f"Passenger {chr(65 + number)}") for number in range(6)]
+    await asyncio.gather(*(drawn("png", one, BRAND) for one in faces))
+    assert most == 2

@@ -141,3 +141,13 @@ def test_the_decoder_reads_any_bytes() -> None:
     raw = b"M1DESMARAIS/LUC       EABC123 YULFRAAC 0834 326J001A0025 103\xff\xfe\xfd"
     read: Any = decode_bcbp(raw)
     assert (read.passenger_name, len(read.legs[0].airline_use)) == ("DESMARAIS/LUC", 3)
+
+
+async def test_lists_have_an_end(airline: Any, http: Any) -> None:
+    """More entries than any party has are refused before anything is looked up."""
+    client = await http(airline.tenant)
+    many = dict.fromkeys(("passenger_ids", "seats", "bags", "documents"), [{}] * 51)
+    answer = await client.post("/v1/check-ins", json=body_of(airline.order("adult"), **many))
+    assert answer.status_code == 422
+    too_many = {one["pointer"] for one in answer.json()["errors"] if one["code"] == "too-many"}
+    assert too_many == {f"/{name}" for name in many}

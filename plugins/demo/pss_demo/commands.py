@@ -44,6 +44,7 @@ app = plugin.typer("demo", help=_HELP)
 @app.callback(
     invoke_without_command=True,
     no_args_is_help=False,
+    subcommand_metavar="",  # it has no commands below it
     epilog=examples("pss demo", "pss demo --data-dir /tmp/pss --json > demo.json"),
 )
 def demo(

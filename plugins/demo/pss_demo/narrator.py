@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -59,15 +60,23 @@ class Narrator:
         """A line as it is."""
         self._console.print(text, style=style, markup=False, soft_wrap=True)
 
+    def legend(self) -> None:
+        """What the marks before the steps mean."""
+        done, refused = ("✓", "✗") if self._fancy() else ("+", "x")
+        self.say(f"{done} is a step that succeeds, {refused} is a refusal that should happen.")
+
     @contextmanager
     def step(self, what: str) -> Iterator[Telling]:
-        """Tell one step when it has ended; of one that fails, that it did: its error goes on."""
+        """Tell one step when it has ended, also when it fails or is stopped: the error goes on."""
         status = self._console.status(f"{escape(what)} …") if self._moving else None
         telling = Telling(what, status)
         started = time.monotonic()
         try:
             with status or nullcontext():
                 yield telling
+        except (KeyboardInterrupt, asyncio.CancelledError):  # Ctrl-C cancels what runs
+            telling.failed, telling.outcome = True, "stopped"
+            raise
         except BaseException:
             telling.failed, telling.outcome = True, "failed"
             raise
@@ -99,7 +108,10 @@ class Narrator:
     def _mark(self, telling: Telling) -> tuple[str, str]:
         if telling.failed:
             return "!", "red"
-        fancy = self._console.encoding.lower().startswith("utf")
+        fancy = self._fancy()
         if telling.refusal:
             return ("✗" if fancy else "x"), "yellow"
         return ("✓" if fancy else "+"), "green"
+
+    def _fancy(self) -> bool:
+        return self._console.encoding.lower().startswith("utf")

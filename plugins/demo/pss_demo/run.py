@@ -50,6 +50,7 @@ async def demonstrate(
 ) -> None:
     """Run everything and fill the summary as it goes. Raises what stops it."""
     log = Path(summary.server_log)
+    narrator.legend()
     narrator.chapter("A server of its own, over real HTTP")
     summary.steps = narrator.steps
     async with AsyncExitStack() as until_done:

@@ -1,12 +1,15 @@
 """What is told and written."""
 
+import asyncio
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
+from pss_demo.commands import app
 from pss_demo.expectation import WentWrong, refused_with, require
 from pss_demo.narrator import Narrator
 from pss_demo.summary import AirlineSummary, OrderFacts, Refusal, Step, Summary, totals_of, write
@@ -111,3 +114,26 @@ def test_the_summary_is_json_that_can_be_read_back(tmp_path: Path) -> None:
     path = tmp_path / "new" / "summary.json"
     write(path, summary)
     assert msgspec.json.decode(path.read_bytes(), type=Summary) == summary
+
+
+def test_a_step_that_is_interrupted_is_told_as_stopped(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Ctrl-C is nobody's failure."""
+    narrator = Narrator(to_stderr=False)
+    with pytest.raises(asyncio.CancelledError), narrator.step("They board"):
+        raise asyncio.CancelledError
+    assert [one.outcome for one in narrator.steps] == ["stopped"]
+    assert "stopped" in capsys.readouterr().out
+
+
+def test_the_marks_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who sees a cross knows that it had to be."""
+    Narrator(to_stderr=False).legend()
+    assert "is a refusal that should happen" in capsys.readouterr().out
+
+
+def test_the_command_has_no_commands_below_it() -> None:
+    """Its usage line promises none."""
+    shown = CliRunner().invoke(app, ["--help"], prog_name="pss demo")
+    assert shown.output.lstrip().splitlines()[0].strip().endswith("pss demo [OPTIONS]")

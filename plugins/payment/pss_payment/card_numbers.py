@@ -14,7 +14,7 @@ from pss_kernel import FieldError, Invalid
 
 from .contracts import CardNumberRefused
 
-__all__ = ["looks_like_card_number", "refuse_card_numbers"]
+__all__ = ["looks_like_card_number", "refuse_card_number_as_key", "refuse_card_numbers"]
 
 # The longest body that NewPayment allows is shorter; looking for card numbers takes time.
 _MOST_BYTES = 40_000
@@ -23,6 +23,21 @@ _SEPARATOR = r"[\s.\-\u2010-\u2015\u2212_/]{0,3}"
 _RUN = re.compile(rf"\d(?:{_SEPARATOR}\d){{11,}}")
 # Our own ids are of letters and digits by chance, and hold no card number.
 _OWN_ID = re.compile(r"[a-z]{2,4}_[0-9a-hjkmnp-tv-z]{26}")
+# A UUID may have runs of digits by chance too; it is what most clients send as Idempotency-Key.
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+# So many zeros after the point make a sum no card number.
+_AMOUNT = re.compile(r"[0-9]{1,11}\.0*")
+
+
+def refuse_card_number_as_key(key: str | None) -> None:
+    """Refuse an Idempotency-Key that looks like a card number: keys are kept.
+
+    Raises CardNumberRefused, which never repeats the number.
+    """
+    if key and not _UUID.fullmatch(key) and looks_like_card_number(key):
+        raise CardNumberRefused(
+            "The Idempotency-Key looks like a card number.", mend="Use a UUID as the key."
+        )
 
 
 def refuse_card_numbers(body: bytes) -> None:
@@ -106,5 +121,7 @@ def _pointers(value: object, pointer: str) -> Iterator[str]:
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _pointers(inner, f"{pointer}/{index}")
-    elif isinstance(value, str) and looks_like_card_number(value):
-        yield pointer
+    elif isinstance(value, str):
+        amount = pointer == "/amount/amount" and _AMOUNT.fullmatch(value)
+        if not amount and looks_like_card_number(value):
+            yield pointer

@@ -14,7 +14,7 @@ from . import store
 from .contracts import Gateway, PaymentInProgress, open_gateway
 from .resources import NewPayment
 from .states import UNSETTLED
-from .steps import record_authorisation, record_capture, record_void, rest
+from .steps import give_way, record_authorisation, record_capture, record_void, rest
 from .store import PaymentRow
 
 __all__ = ["begin", "later_if_unavailable", "pay", "resume"]
@@ -48,6 +48,7 @@ async def begin(work: Work, wanted: NewPayment) -> PaymentRow:
         if gateway is None:
             raise Unavailable("This airline takes no cards at the moment.", code="no-gateway")
         await gateway.aclose()
+        await give_way(uow, wanted.order_id)
         row = await store.add(
             uow,
             {

@@ -3,7 +3,7 @@ from typing import Annotated
 from pss_kernel import Answer, UnitOfWork, Work, check_id
 
 from . import plugin, refund_store, store
-from .card_numbers import refuse_card_numbers
+from .card_numbers import refuse_card_number_as_key, refuse_card_numbers
 from .flow import begin, later_if_unavailable, pay, resume
 from .refunds import carry_out
 from .resources import NewPayment, OrderLedger, Payment, Refund
@@ -28,8 +28,10 @@ async def create_payment(
 
     Answers 201 with the payment as it has ended: captured, failed, or requires_action. Answers
     202 where that is not known yet; GET shows it as soon as it is. A body with anything that
-    looks like a card number is refused (`card-number-refused`) and kept nowhere.
+    looks like a card number is refused (`card-number-refused`) and kept nowhere. A payment of
+    the order that waits for the card issuer's challenge is given up for this one.
     """
+    refuse_card_number_as_key(work.idempotency_key)
     row = await begin(work, data)
     with later_if_unavailable():
         await pay(work, row, data)
@@ -39,6 +41,7 @@ async def create_payment(
 @plugin.post("/payments/{payment_id:str}/confirmations", permission="payment:pay", status=200)
 async def confirm_payment(work: Work, payment_id: str) -> Answer[Payment]:
     """Go on with a payment after the customer has answered the card issuer's challenge."""
+    refuse_card_number_as_key(work.idempotency_key)
     async with work.begin() as uow:
         row = await store.by_id(uow, check_id("pay", payment_id))
     with later_if_unavailable():
@@ -54,6 +57,7 @@ async def cancel_payment(work: Work, payment_id: str) -> Answer[Payment]:
     What is reserved on the card is given up at the gateway. A payment that has failed stays as
     it is; one that is authorised or captured is refused (`payment-not-cancellable`).
     """
+    refuse_card_number_as_key(work.idempotency_key)
     async with work.begin() as uow:
         row = await give_up(uow, check_id("pay", payment_id))
     with later_if_unavailable():
@@ -68,6 +72,7 @@ async def retry_refund(work: Work, refund_id: str) -> Answer[Refund]:
     Answers 200 with the refund, refunded or refused again, and 202 while it is pending. Entries
     in the queue of orders that need attention are for staff to clear.
     """
+    refuse_card_number_as_key(work.idempotency_key)
     check_id("rfd", refund_id)
     async with work.begin() as uow:
         row = await refund_store.retry(uow, refund_id)

@@ -19,7 +19,14 @@ from .states import (
 )
 from .store import PaymentRow
 
-__all__ = ["give_up", "record_authorisation", "record_capture", "record_void", "rest"]
+__all__ = [
+    "give_up",
+    "give_way",
+    "record_authorisation",
+    "record_capture",
+    "record_void",
+    "rest",
+]
 
 
 class AmountChanged(Conflict):
@@ -44,6 +51,19 @@ async def give_up(uow: UnitOfWork, payment_id: str) -> PaymentRow:
             f"The payment is {row.status}.", mend="Cancel the order instead."
         )
     return row
+
+
+async def give_way(uow: UnitOfWork, order_id: str) -> None:
+    """Fail the order's payment that waits for a challenge, if any: a new one is to replace it.
+
+    Whoever knows the order may have begun it, with no mind to answer. The sweeper gives up at
+    the gateway what is reserved.
+    """
+    for row in await store.of_order(uow, order_id):
+        if row.status == "requires_action" and (step := after_cancellation(row.status)):
+            moved = await store.move(uow, row, step)
+            if moved:
+                await store.postpone(uow, moved)
 
 
 async def record_authorisation(

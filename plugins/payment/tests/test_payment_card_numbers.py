@@ -8,7 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pss_kernel import Invalid, new_id
-from pss_payment.card_numbers import looks_like_card_number, refuse_card_numbers
+from pss_payment.card_numbers import (
+    looks_like_card_number,
+    refuse_card_number_as_key,
+    refuse_card_numbers,
+)
 from pss_payment.contracts import CardNumberRefused
 
 JSON = st.recursive(
@@ -129,3 +133,27 @@ def test_any_body_passes_or_is_refused(body: object) -> None:
 def test_long_runs_are_looked_through(text: str) -> None:
     """The work grows with the length alone; squared, the time limit of the suite would end it."""
     assert not looks_like_card_number(text)
+
+
+@pytest.mark.parametrize("key", ["4111111111111111", "pay-4111 1111 1111 1111"])
+def test_no_card_number_is_a_key(key: str) -> None:
+    """Idempotency-Keys are kept, so one that looks like a card number is refused, unrepeated."""
+    with pytest.raises(CardNumberRefused) as refusal:
+        refuse_card_number_as_key(key)
+    assert "4111" not in f"{refusal.value} {refusal.value.detail}"
+
+
+@pytest.mark.parametrize("key", [None, "k1", "41111111-1111-4111-8111-111111111111"])
+def test_other_keys_pass(key: str | None) -> None:
+    """A UUID may have any digits."""
+    refuse_card_number_as_key(key)
+
+
+def test_amounts_pass() -> None:
+    """Zeros after the point make an amount no card number; without the point it may be one."""
+    body = '{"amount": {"amount": "%s", "currency": "EUR"}}'
+    assert looks_like_card_number("151.0000000000000000")
+    refuse_card_numbers((body % "151.0000000000000000").encode())
+    for number in ("4111111111111111", "4111.111111111111"):
+        with pytest.raises(CardNumberRefused):
+            refuse_card_numbers((body % number).encode())

@@ -218,3 +218,44 @@ async def test_callers_have_keys_of_their_own(shop: Any) -> None:
         theirs = (await replace(shop, guest=integrator).pay(shop.orders.new(), key=key)).json()
     assert "captured" == theirs["status"]
     assert mine["id"] != theirs["id"]
+
+
+async def test_challenge_gives_way(shop: Any) -> None:
+    """A challenge that nobody answers blocks no other payment; its reservation is given up."""
+    order_id = shop.orders.new()
+    blocking = (await shop.pay(order_id, "tok_requires_action")).json()
+    paid = await shop.pay(order_id)
+    assert (201, "captured") == (paid.status_code, paid.json()["status"])
+    await shop.sweep()
+    ended = await shop.payment(blocking["id"])
+    assert (ended["status"], ended["failure"]["code"]) == ("failed", "payment-cancelled")
+    assert "voided" == shop.charge(blocking["id"])["status"]
+    assert (await shop.ledger(order_id))["balance"] == CAPTURED
+
+
+async def test_one_of_many_replaces_the_challenge(shop: Any) -> None:
+    """Of payments that meet on a challenge one pays, and the order is paid once."""
+    order_id = shop.orders.new()
+    blocking = (await shop.pay(order_id, "tok_requires_action")).json()
+    async with httpx.AsyncClient() as browser:
+        await browser.post(blocking["action"]["url"], data={"answer": "approve"})
+    confirmations = f"/v1/payments/{blocking['id']}/confirmations"
+    await asyncio.gather(*(shop.pay(order_id) for _ in range(4)), shop.guest.post(confirmations))
+    await shop.sweep()
+    shown = await shop.ledger(order_id)
+    assert ["captured"] == [one["status"] for one in shown["payments"] if one["status"] != "failed"]
+    assert shown["balance"] == CAPTURED
+
+
+async def test_card_number_as_key(shop: Any) -> None:
+    """An Idempotency-Key that looks like a card number is refused, and no payment is begun."""
+    order_id = shop.orders.new()
+    answer = await shop.pay(order_id, key="4111111111111111")
+    assert (422, "card-number-refused") == (answer.status_code, answer.json()["code"])
+    assert "4111" not in answer.text
+    async with shop.kit.unit_of_work(shop.tenant) as uow:
+        for table in ("payment", "idempotency"):
+            statement = text(
+                f"SELECT count(*) FROM {table} AS kept WHERE kept::text LIKE '%411111%'"
+            )
+            assert 0 == await uow.scalar(statement)

@@ -34,12 +34,15 @@ __all__ = [
 IsoDate = Annotated[
     str,
     Meta(
+        max_length=40,
         description="The local date of departure, YYYY-MM-DD.",
         extra_json_schema={"format": "date"},
         examples=["2026-11-23"],
     ),
 ]
-AirportCode = Annotated[str, Meta(description="IATA airport code.", examples=["VIE"])]
+AirportCode = Annotated[
+    str, Meta(max_length=40, description="IATA airport code.", examples=["VIE"])
+]
 
 
 class OfferExpired(Gone):
@@ -69,15 +72,17 @@ class SliceRequest(Struct, frozen=True, kw_only=True):
 class PassengerSpec(Struct, frozen=True):
     """One traveller: "adult", "child" or "infant" (on an adult's lap, without a seat)."""
 
-    type: Annotated[str, Meta(description="adult, child or infant", examples=["adult"])] = ""
+    type: Annotated[
+        str, Meta(max_length=40, description="adult, child or infant", examples=["adult"])
+    ] = ""
 
 
 class OfferRequestBody(Struct, frozen=True, kw_only=True):
     """One to six slices in order of date, one to nine passengers, and a cabin if one is wanted."""
 
-    slices: list[SliceRequest] = []
-    passengers: list[PassengerSpec] = []
-    cabin: str | None = None
+    slices: Annotated[list[SliceRequest], Meta(max_length=20)] = []
+    passengers: Annotated[list[PassengerSpec], Meta(max_length=20)] = []
+    cabin: Annotated[str, Meta(max_length=40)] | None = None
 
 
 # Offers.

@@ -21,9 +21,10 @@ __all__ = ["NewOrder", "book"]
 class NewOrder(Struct, kw_only=True):
     """An offer, accepted for named passengers; `hold` asks for time before paying."""
 
-    offer_id: Annotated[str, Meta(description="Required: the id of an offer.")] = ""
+    offer_id: Annotated[str, Meta(max_length=60, description="Required: the id of an offer.")] = ""
     passengers: Annotated[
-        list[NewPassenger], Meta(description="Required: the offer's passengers, by name.")
+        list[NewPassenger],
+        Meta(max_length=20, description="Required: the offer's passengers, by name."),
     ] = field(default_factory=list)
     hold: bool = False
 
@@ -52,7 +53,7 @@ async def book(uow: UnitOfWork, new: NewOrder) -> Order:
         uow,
         stored,
         seated_passengers(new.passengers),
-        hold_minutes=settings.hold_minutes if new.hold else settings.payment_minutes,
+        hold_minutes=_minutes_held(uow, settings, hold=new.hold),
         closes_minutes=settings.booking_closes_minutes,
     )
     uow.emit(
@@ -61,6 +62,15 @@ async def book(uow: UnitOfWork, new: NewOrder) -> Order:
     )
     await hold_seats(uow, order.id, seat_requests(stored))
     return order
+
+
+def _minutes_held(uow: UnitOfWork, settings: Settings, *, hold: bool) -> int:
+    """How long seats are kept unpaid; a guest's hold is short, for it costs the guest nothing."""
+    if not hold:
+        return settings.payment_minutes
+    if any(uow.actor.may(f"reservation:{what}") for what in ("book", "change", "manage")):
+        return settings.hold_minutes
+    return min(settings.hold_minutes, settings.guest_hold_minutes)
 
 
 def _invalid(errors: list[FieldError]) -> Invalid:

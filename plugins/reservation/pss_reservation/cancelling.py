@@ -14,7 +14,7 @@ from .contracts import OrderCancelled, OrderCancelledProblem, cancellation_allow
 from .models import cancellation
 from .settings import Settings
 from .status import CANCEL_PAID, CANCEL_UNPAID, LIVE, PAID, refusal
-from .store import StoredOrder, move_order
+from .store import StoredOrder, move_order, read_order
 
 __all__ = ["Cancellation", "confirm_cancellation", "find_cancellation", "quote_cancellation"]
 
@@ -90,25 +90,31 @@ async def confirm_cancellation(
     paid since; Conflict for an order that can't be cancelled (again).
     """
     _refuse_ended(found)
-    row = await uow.fetch_one(
-        update(cancellation)
-        .where(
-            cancellation.c.id == quote.id,
-            cancellation.c.status == "quoted",
-            cancellation.c.expires_at > func.clock_timestamp(),
-        )
-        .values(status="confirmed", confirmed_at=func.clock_timestamp())
-        .returning(cancellation)
+    good = (
+        (cancellation.c.id == quote.id)
+        & (cancellation.c.status == "quoted")
+        & (cancellation.c.expires_at > func.clock_timestamp())
     )
-    if row is None:
-        raise CancellationExpired("The quote has expired.", mend="Ask for a new one.")
-    transition = CANCEL_PAID if row["paid"] else CANCEL_UNPAID
+    paid = await uow.scalar(select(cancellation.c.paid).where(good))
+    if paid is None:
+        raise _expired()
+    # The order first: of several quotes that are confirmed at once its lock lets one through.
+    transition = CANCEL_PAID if paid else CANCEL_UNPAID
     if await move_order(uow, quote.order_id, transition, detail=f"cancellation {quote.id}") is None:
+        _refuse_ended(await read_order(uow, quote.order_id))
         raise Conflict(
             "The order has changed since this quote.",
             code="quote-outdated",
             mend="Ask for a new one.",
         )
+    row = await uow.fetch_one(
+        update(cancellation)
+        .where(good)
+        .values(status="confirmed", confirmed_at=func.clock_timestamp())
+        .returning(cancellation)
+    )
+    if row is None:
+        raise _expired()
     # Asked under the order's lock: a check-in that came first is seen, a later one has to wait.
     await _refuse_objected(uow, found)
     uow.emit(
@@ -122,6 +128,10 @@ async def confirm_cancellation(
     )
     await release_seats(uow, quote.order_id)
     return _shown(row)
+
+
+def _expired() -> CancellationExpired:
+    return CancellationExpired("The quote has expired.", mend="Ask for a new one.")
 
 
 def _refuse_ended(found: StoredOrder) -> None:

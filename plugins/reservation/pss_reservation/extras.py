@@ -1,6 +1,8 @@
 """Services on an order: asked for here, fulfilled by the plugin whose type it is."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from pss_kernel import Conflict, FieldError, Invalid, UnitOfWork
 
@@ -11,15 +13,17 @@ from .store import save_service
 
 __all__ = ["NewService", "add_service"]
 
+ShortText = Annotated[str, Meta(max_length=60)]
+
 
 class NewService(Struct, kw_only=True, forbid_unknown_fields=True):
     """A service for one passenger on one segment: `seat` for a seat, `code` for the others."""
 
-    type: str = ""
-    passenger_id: str = ""
-    segment_id: str = ""
-    seat: str | None = None
-    code: str | None = None
+    type: ShortText = ""
+    passenger_id: ShortText = ""
+    segment_id: ShortText = ""
+    seat: ShortText | None = None
+    code: ShortText | None = None
 
 
 async def add_service(uow: UnitOfWork, order: Order, new: NewService) -> OrderService:

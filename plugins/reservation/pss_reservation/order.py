@@ -1,8 +1,9 @@
 """The order as people and other plugins see it."""
 
 from datetime import date, datetime
+from typing import Annotated
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from pss_kernel import Money
 from pss_pricing.contracts import Conditions, PriceBreakdown
@@ -23,10 +24,10 @@ __all__ = [
 class TravelDocument(Struct, kw_only=True):
     """A passenger's travel document; countries are ISO 3166-1 (two or three letters)."""
 
-    type: str = "passport"  # passport | identity_card | visa
-    number: str = ""
-    issuing_country: str | None = None
-    nationality: str | None = None
+    type: Annotated[str, Meta(max_length=40)] = "passport"  # passport | identity_card | visa
+    number: Annotated[str, Meta(max_length=40)] = ""
+    issuing_country: Annotated[str, Meta(max_length=10)] | None = None
+    nationality: Annotated[str, Meta(max_length=10)] | None = None
     expires_on: date | None = None
 
 

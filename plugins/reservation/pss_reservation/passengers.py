@@ -28,6 +28,11 @@ _DOCUMENT_NUMBER = re.compile(r"[A-Za-z0-9]{1,20}")
 _COUNTRY = re.compile(r"[A-Za-z]{2,3}")
 
 
+# How much is read at all; what the rules below allow is less.
+Word = Annotated[str, Meta(max_length=40)]
+Text = Annotated[str, Meta(max_length=200)]
+
+
 class NewPassenger(Struct, kw_only=True):
     """A passenger as sent with a new order.
 
@@ -35,16 +40,16 @@ class NewPassenger(Struct, kw_only=True):
     wrong; decoding would stop at the first.
     """
 
-    type: Annotated[str, Meta(description="Required: adult, child or infant.")] = ""
-    given_name: Annotated[str, Meta(description="Required, as in the passport.")] = ""
-    family_name: Annotated[str, Meta(description="Required, as in the passport.")] = ""
-    title: str | None = None
+    type: Annotated[Word, Meta(description="Required: adult, child or infant.")] = ""
+    given_name: Annotated[Text, Meta(description="Required, as in the passport.")] = ""
+    family_name: Annotated[Text, Meta(description="Required, as in the passport.")] = ""
+    title: Word | None = None
     born_on: Annotated[
-        str | None, Meta(description="YYYY-MM-DD", extra_json_schema={"format": "date"})
+        Word | None, Meta(description="YYYY-MM-DD", extra_json_schema={"format": "date"})
     ] = None
-    email: str | None = None
-    phone: str | None = None
-    documents: list[TravelDocument] = field(default_factory=list)
+    email: Annotated[str, Meta(max_length=320)] | None = None
+    phone: Word | None = None
+    documents: Annotated[list[TravelDocument], Meta(max_length=5)] = field(default_factory=list)
 
 
 def check_passengers(

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from litestar.params import QueryParameter
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from pss_kernel import BadRequest, Page, UnitOfWork, check_id
 
@@ -14,6 +14,7 @@ from .cancelling import Cancellation, confirm_cancellation, find_cancellation, q
 from .contracts import documents_of_order
 from .extras import NewService, add_service
 from .lifecycle import AttentionItem, attention_queue, history_of
+from .masking import masked
 from .order import HistoryEntry, Order, OrderService
 from .store import read_order, set_attention
 
@@ -24,13 +25,13 @@ FamilyName = Annotated[str | None, QueryParameter(description="The family name o
 class AttentionCleared(Struct, kw_only=True, forbid_unknown_fields=True):
     """What staff did about an order that needed attention."""
 
-    note: str = ""
+    note: Annotated[str, Meta(max_length=500)] = ""
 
 
 @plugin.post("/orders", permission="reservation:book")
 async def create_order(uow: UnitOfWork, data: NewOrder) -> Order:
     """Make an order from an offer and hold its seats until `payment_required_by`."""
-    return await book(uow, data)
+    return _shown(uow, await book(uow, data))
 
 
 @plugin.get("/orders", permission="reservation:read")
@@ -81,7 +82,7 @@ async def show_history(uow: UnitOfWork, order_id: str) -> Page[HistoryEntry]:
 async def clear_attention(uow: UnitOfWork, order_id: str, data: AttentionCleared) -> Order:
     """Take an order out of the attention queue, with a note of what was done."""
     order_id = check_id("ord", order_id)
-    await set_attention(uow, order_id, None, data.note.replace("\0", "")[:500])
+    await set_attention(uow, order_id, None, data.note.replace("\0", ""))
     return await _with_documents(uow, (await read_order(uow, order_id)).order)
 
 
@@ -129,4 +130,9 @@ async def confirm_quoted_cancellation(
 
 async def _with_documents(uow: UnitOfWork, order: Order) -> Order:
     order.documents = await uow.call(documents_of_order, documents=[], order_id=order.id)
-    return order
+    return _shown(uow, order)
+
+
+def _shown(uow: UnitOfWork, order: Order) -> Order:
+    """Every order that is answered goes through here: personal facts whole to staff only."""
+    return order if uow.actor.may("reservation:read") else masked(order)

@@ -7,6 +7,9 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     hold_minutes: int = 1440
     """How long an order made with `hold: true` keeps its seats unpaid."""
 
+    guest_hold_minutes: int = 60
+    """The longest hold of whoever has no permission of this plugin: it blocks seats for free."""
+
     payment_minutes: int = 20
     """How long an order made to be paid at once keeps its seats unpaid."""
 

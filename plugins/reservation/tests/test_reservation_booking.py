@@ -137,3 +137,30 @@ async def test_locators_run_out_politely(
 async def _book(uow: UnitOfWork, *, hold: bool = False) -> Any:
     adult = NewPassenger(type="adult", given_name="Ada", family_name="Keller")
     return await book(uow, NewOrder(offer_id="off_1", passengers=[adult], hold=hold))
+
+
+async def test_a_guests_hold_is_short(airline: Fixture, accept: Fixture, http: Fixture) -> None:
+    """A guest can't block seats for a day; a key with a permission on orders can."""
+    held = []
+    for scopes in (None, ["reservation:book"]):
+        client = await http(airline.tenant, *([scopes] if scopes else []))
+        body = accept(airline.offer("adult")) | {"hold": True}
+        order = (await post(client, "/v1/orders", "k1", json=body)).json()
+        until, since = order["payment_required_by"], order["created_at"]
+        held.append(datetime.fromisoformat(until) - datetime.fromisoformat(since))
+    assert [timedelta(hours=1), timedelta(hours=24)] == held
+
+
+async def test_lists_have_an_end(airline: Fixture, accept: Fixture, http: Fixture) -> None:
+    """More passengers, documents or letters than an order can have are refused by number."""
+    guest = await http(airline.tenant)
+    body = accept(airline.offer("adult"))
+    body["passengers"] = [{"documents": [{}] * 6, "email": "x" * 321}, *[{}] * 20]
+    answer = await post(guest, "/v1/orders", "k1", json=body)
+    assert 422 == answer.status_code
+    assert "/passengers" in {one["pointer"] for one in answer.json()["errors"]}
+    body["passengers"] = body["passengers"][:1]
+    answer = await post(guest, "/v1/orders", "k2", json=body)
+    faults = {(one["pointer"], one["code"]) for one in answer.json()["errors"]}
+    assert ("/passengers/0/documents", "too-many") in faults
+    assert "/passengers/0/email" in {pointer for pointer, _ in faults}

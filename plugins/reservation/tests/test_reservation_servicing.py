@@ -1,5 +1,6 @@
 """Who may see an order; cancelling it; adding services."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -182,3 +183,19 @@ async def test_service_replaces_the_one_of_its_type(
         kept = (await read_order(uow, order.id)).order.services
     assert (first.id, ["12C"]) == (second.id, [one.detail for one in kept])
     assert "service-not-sold" == refused.value.code
+
+
+async def test_two_quotes_confirmed_at_once(airline: Fixture, order: Fixture) -> None:
+    """Of several quotes of one order that are confirmed together one cancels; the rest get 409."""
+    async with airline.unit_of_work(airline.tenant) as uow:
+        found = await read_order(uow, order.id)
+        quotes = [await quote_cancellation(uow, found) for _ in range(3)]
+
+    async def confirm(quote: Any) -> str:
+        async with airline.unit_of_work(airline.tenant) as uow:
+            return (await confirm_cancellation(uow, quote, found)).status
+
+    results = await asyncio.gather(*map(confirm, quotes), return_exceptions=True)
+    told = sorted(getattr(one, "code", one) for one in results)
+    assert ["confirmed", "order-cancelled", "order-cancelled"] == told
+    assert (0, 0) == await airline.seats()

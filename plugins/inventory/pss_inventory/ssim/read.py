@@ -70,7 +70,10 @@ class _Reader:
         if self.line == 0:
             self._find(1, "the file is empty")
         elif self.schedule is not None:
-            self._find(1, "the file ends without a trailer (record type 5)", "warning")
+            # What was cut off is unknown: its flights would be withdrawn without a word.
+            self._find(1, "the file ends without a trailer (record type 5)")
+        elif not self.file.schedules:
+            self._find(1, "the file has no carrier's schedule (record type 2)")
         for severity, count in self.found.items():
             if count > MOST_FINDINGS:
                 rest = f"{count - MOST_FINDINGS} further {severity}s are not listed"
@@ -143,7 +146,7 @@ class _Reader:
         if self.file.header is None and not self.file.schedules:
             self._find(1, "no header (record type 1) came before", "warning")
         if self.schedule is not None:
-            self._find(1, "the schedule before has no trailer (record type 5)", "warning")
+            self._find(1, "the schedule before has no trailer (record type 5)")
         fields = self._fields(text, CARRIER_COLUMNS)
         if fields is not None:
             self._open(Carrier(**fields))

@@ -1,8 +1,11 @@
 """Reading fares/*.toml."""
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import airportsdata
 
 from pss_kernel import FileFinding, Invalid, exponent
 from pss_pricing.contracts import MarketFare
@@ -23,7 +26,7 @@ _MOST_BAGS = 9
 def read_fares(paths: Iterable[Path]) -> tuple[FareFiling, list[FileFinding]]:
     """One filing from all its files, and all that is wrong with them.
 
-    The filing is only to be used when there are no findings.
+    The filing is only to be used when there are no errors among the findings.
     """
     sources = [TomlSource(path) for path in sorted(paths)]
     reading = _Reading()
@@ -42,6 +45,19 @@ def read_fares(paths: Iterable[Path]) -> tuple[FareFiling, list[FileFinding]]:
     )
     findings = [finding for source in sources for finding in source.findings]
     return FareFiling(terms=terms, fares=reading.fares), findings
+
+
+def _warn_of_airports(table: TableReader, key: str, markets: Iterable[str]) -> None:
+    """An airport may be newer than the list of airports: no error, but most often a slip."""
+    codes = dict.fromkeys(code for market in markets for code in market.split("-"))
+    for code in codes:
+        if code not in _airports():
+            table.warn(key, f"no airport {code} is known", "correct the code if it is a slip")
+
+
+@lru_cache(maxsize=1)
+def _airports() -> frozenset[str]:
+    return frozenset(airportsdata.load("IATA"))
 
 
 class _Reading:
@@ -76,11 +92,13 @@ class _Reading:
         """The fares, single and in groups."""
         for table in table_rows(file, "fare"):
             market = table.text("market", _MARKET, 'a market like "VIE-LHR"')
+            _warn_of_airports(table, "market", [market] if market else [])
             directional = table.flag("directional")
             validity = table.validity()
             self._read_level(table, [market] if market else [], directional, validity)
         for table in table_rows(file, "fare_group"):
             markets = table.codes("markets", _MARKET, 'markets like "VIE-LHR"', required=True)
+            _warn_of_airports(table, "markets", markets)
             directional = table.flag("directional")
             validity = table.validity()
             if not table.has("levels"):

@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pss_kernel import FileFinding
 
@@ -45,6 +45,15 @@ class TomlSource:
         """Record an error at the line of `where`, or of the nearest table around it."""
         self._add(message, mend, self.line(where), None)
 
+    def warn(self, where: KeyPath, message: str, mend: str = "") -> None:
+        """Record what is odd there and yet can be filed."""
+        self._add(message, mend, self.line(where), None, severity="warning")
+
+    @property
+    def errors(self) -> int:
+        """How many errors were found so far."""
+        return sum(finding.severity == "error" for finding in self.findings)
+
     def line(self, where: KeyPath) -> int | None:
         """The line, from 1, of a key or of the nearest table around it."""
         for length in range(len(where), 0, -1):
@@ -61,7 +70,14 @@ class TomlSource:
             int(position[2]) if position else None,
         )
 
-    def _add(self, message: str, mend: str, line: int | None, column: int | None) -> None:
+    def _add(
+        self,
+        message: str,
+        mend: str,
+        line: int | None,
+        column: int | None,
+        severity: Literal["error", "warning"] = "error",
+    ) -> None:
         self.findings.append(
             FileFinding(
                 path=self.path,
@@ -69,6 +85,7 @@ class TomlSource:
                 column=column,
                 message=_sentence(message),
                 mend=_sentence(mend[:1].upper() + mend[1:]),
+                severity=severity,
             )
         )
 

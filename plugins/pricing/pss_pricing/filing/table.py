@@ -27,16 +27,20 @@ class TableReader:
         self.where = where
         self.table = table
         self._known: set[str] = set()
-        self._errors_before = len(source.findings)
+        self._errors_before = source.errors
 
     @property
     def sound(self) -> bool:
         """Whether nothing wrong was found in this table so far."""
-        return len(self.source.findings) == self._errors_before
+        return self.source.errors == self._errors_before
 
     def refuse(self, key: str, message: str, mend: str = "") -> None:
         """Record an error at a key of this table."""
         self.source.refuse((*self.where, key), message, mend)
+
+    def warn(self, key: str, message: str, mend: str = "") -> None:
+        """Record what is odd at a key of this table, and yet can be filed."""
+        self.source.warn((*self.where, key), message, mend)
 
     def has(self, key: str) -> bool:
         """Whether the key is there, right or wrong."""
