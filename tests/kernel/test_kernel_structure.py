@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -187,3 +188,13 @@ def _declared_hooks(registry: Registry) -> Iterator[str]:
         for value in vars(contracts).values():
             if isinstance(value, pss_kernel.hooks.HookSpec) and value.owner == plugin.package:
                 yield value.name
+
+
+def test_every_plugin_is_in_the_contracts() -> None:
+    """Import-linter looks at each plugin of the checkout, with a contract about its contents."""
+    root = Path(__file__).parents[2]
+    rules = tomllib.loads((root / ".importlinter.toml").read_text())["tool"]["importlinter"]
+    here = {f"pss_{path.parent.name}" for path in root.glob("plugins/*/pyproject.toml")}
+    guarded = {one for rule in rules["contracts"][4:] for one in rule["forbidden_modules"]}
+    assert here <= set(rules["root_packages"])
+    assert here == guarded
