@@ -12,6 +12,7 @@ import pytest
 
 from pss_boarding import gate, store
 from pss_boarding.contracts import Counts
+from pss_boarding.routes import BoardingRequest
 from pss_dcs.contracts import BcbpMatch, CheckIn
 from pss_kernel import UnitOfWork
 from pss_reservation.contracts import PassengerOnSegment
@@ -202,3 +203,10 @@ async def test_counts_of_one_board_point(
     async with unit_of_work(tenant) as uow:
         roll = await gate.roll_of(uow, "flt_1", "LHR")
     assert (roll.counts.checked_in, roll.counts.boarded) == (1, 0)
+
+
+def test_a_scan_has_an_end() -> None:
+    """No barcode holds as much as is refused; every shorter text is answered."""
+    msgspec.convert({"bcbp": "M" * 4000}, BoardingRequest)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"bcbp": "M" * 4001}, BoardingRequest)

@@ -6,8 +6,9 @@ payment's status says what is to be done next, and the gateway's keys say it is 
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
-from pss_kernel import Conflict, FieldError, Invalid, Problem, Unavailable, Work, new_id
+from pss_kernel import Conflict, FieldError, Invalid, Problem, Unavailable, UnitOfWork, Work, new_id
 from pss_reservation.contracts import payable
 
 from . import store
@@ -48,8 +49,7 @@ async def begin(work: Work, wanted: NewPayment) -> PaymentRow:
         if gateway is None:
             raise Unavailable("This airline takes no cards at the moment.", code="no-gateway")
         await gateway.aclose()
-        await give_way(uow, wanted.order_id)
-        row = await store.add(
+        return await _add(
             uow,
             {
                 "id": new_id("pay"),
@@ -62,9 +62,6 @@ async def begin(work: Work, wanted: NewPayment) -> PaymentRow:
                 "currency": due.total.currency,
             },
         )
-        if row is None:
-            raise PaymentInProgress("Another payment of this order has not ended yet.")
-        return row
 
 
 async def pay(work: Work, row: PaymentRow, wanted: NewPayment) -> PaymentRow:
@@ -124,6 +121,15 @@ def _reference(row: PaymentRow) -> str:
     if row.gateway_reference is None:
         raise Conflict(f"Payment {row.id} is {row.status} without the gateway's reference.")
     return row.gateway_reference
+
+
+async def _add(uow: UnitOfWork, facts: dict[str, Any]) -> PaymentRow:
+    row = await store.add(uow, facts)
+    if row is None and await give_way(uow, facts["order_id"]):
+        row = await store.add(uow, facts)
+    if row is None:
+        raise PaymentInProgress("Another payment of this order has not ended yet.")
+    return row
 
 
 def _same_order(earlier: PaymentRow, wanted: NewPayment) -> PaymentRow:

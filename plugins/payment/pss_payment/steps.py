@@ -53,17 +53,18 @@ async def give_up(uow: UnitOfWork, payment_id: str) -> PaymentRow:
     return row
 
 
-async def give_way(uow: UnitOfWork, order_id: str) -> None:
-    """Fail the order's payment that waits for a challenge, if any: a new one is to replace it.
+async def give_way(uow: UnitOfWork, order_id: str) -> bool:
+    """Fail the order's payment that waits for a challenge, for a new one to replace it.
 
     Whoever knows the order may have begun it, with no mind to answer. The sweeper gives up at
-    the gateway what is reserved.
+    the gateway what is reserved. False: there is none, or somebody has just gone on with it.
     """
-    for row in await store.of_order(uow, order_id):
-        if row.status == "requires_action" and (step := after_cancellation(row.status)):
-            moved = await store.move(uow, row, step)
-            if moved:
-                await store.postpone(uow, moved)
+    row = await store.challenged(uow, order_id)
+    step = after_cancellation(row.status) if row else None
+    moved = await store.move(uow, row, step) if row and step else None
+    if moved:
+        await store.postpone(uow, moved)
+    return moved is not None
 
 
 async def record_authorisation(

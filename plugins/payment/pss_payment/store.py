@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import RowMapping, func, select, update
+from sqlalchemy import RowMapping, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pss_kernel import Money, NotFound, UnitOfWork
@@ -19,6 +19,7 @@ __all__ = [
     "add",
     "by_id",
     "by_key",
+    "challenged",
     "claim_due",
     "move",
     "of_order",
@@ -101,6 +102,14 @@ async def by_key(uow: UnitOfWork, caller: str, key: str) -> PaymentRow | None:
     """Find the payment that this caller's earlier request with this Idempotency-Key has begun."""
     condition = (payment.c.caller == caller) & (payment.c.idempotency_key == key)
     row = await uow.fetch_one(select(*_COLUMNS).where(condition))
+    return _payment(row) if row else None
+
+
+async def challenged(uow: UnitOfWork, order_id: str) -> PaymentRow | None:
+    """Find the order's payment that waits for the card issuer's challenge; there is one at most."""
+    # Written out, the status lets the index of active payments be used.
+    waits = payment.c.status == literal_column("'requires_action'")
+    row = await uow.fetch_one(select(*_COLUMNS).where(payment.c.order_id == order_id, waits))
     return _payment(row) if row else None
 
 

@@ -234,7 +234,7 @@ def test_unknown_airports_are_warned_of(tmp_path: Path) -> None:
     """A market whose airport nobody knows is filed, with a warning at its line, once a code."""
     text = FARES.replace("VIE-LHR", "LIS-XXQ").replace('"VIE-JFK"', '"XXQ-VIE", "XXQ-JFK"')
     findings = check_fares(written(tmp_path, text))
-    assert [(10, "No airport XXQ is known"), (18, "No airport XXQ is known")] == said(findings)
+    assert [(10, "no airport XXQ is known"), (18, "no airport XXQ is known")] == said(findings)
     assert {"warning"} == {finding.severity for finding in findings}
     filing, _ = read_fares([written(tmp_path, text)])
     assert ("LIS", "XXQ") in {(fare.origin, fare.destination) for fare in filing.fares}

@@ -99,3 +99,10 @@ def test_any_text(origin: str, destination: str, day: str) -> None:
         not (wanted[0].origin and wanted[0].destination and wanted[0].departure_date)
         or wanted[0].origin == wanted[0].destination
     )
+
+
+@pytest.mark.parametrize("more", [{"slices": [{}] * 21}, {"passengers": [{}] * 21}])
+def test_lists_have_an_end(more: dict[str, Any]) -> None:
+    """Far more than can be asked for is not even read."""
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(more, OfferRequestBody)

@@ -63,7 +63,10 @@ async def show_order(
     booking_reference: Reference = None,
     family_name: FamilyName = None,
 ) -> Order:
-    """Show an order with its documents; to staff who manage orders, with its history too."""
+    """Show an order with its documents; to staff who manage orders, with its history too.
+
+    Guests see birth dates not at all, and masked numbers of documents, phones and e-mails.
+    """
     found = await open_order(uow, order_id, "reservation:read", booking_reference, family_name)
     order = await _with_documents(uow, found.order)
     if uow.actor.may("reservation:manage"):
