@@ -1,7 +1,7 @@
 """Keeping card numbers out: whatever looks like one, anywhere in a request, is refused.
 
-A card number (PAN) has 12 to 19 digits of which the last is a check digit by the Luhn formula
-(ISO/IEC 7812-1). People write it in groups with spaces, dots or dashes.
+A card number (PAN) has 12 to 19 digits, begins with 2 to 6 and ends with a check digit by the Luhn
+formula (ISO/IEC 7812-1). People write it in groups with spaces, dots or dashes.
 """
 
 import json
@@ -19,6 +19,8 @@ __all__ = ["looks_like_card_number", "refuse_card_number_as_key", "refuse_card_n
 # The longest body that NewPayment allows is shorter; looking for card numbers takes time.
 _MOST_BYTES = 40_000
 _LENGTHS = range(12, 20)
+# The first digit tells the industry; payment cards have these. A time in milliseconds does not.
+_ISSUERS = frozenset("23456")
 _SEPARATOR = r"[\s.\-\u2010-\u2015\u2212_/]{0,3}"
 _RUN = re.compile(rf"\d(?:{_SEPARATOR}\d){{11,}}")
 # Our own ids are of letters and digits by chance, and hold no card number.
@@ -90,7 +92,7 @@ def _holds_number(run: str) -> bool:
                 break
             # Every second digit is doubled, counted from the right: the end's parity decides.
             total = sums[end % 2][end] - sums[end % 2][begin]
-            if end - begin in _LENGTHS and total % 10 == 0:
+            if end - begin in _LENGTHS and total % 10 == 0 and groups[first][0] in _ISSUERS:
                 return True
     return False
 
