@@ -152,8 +152,8 @@ def test_other_keys_pass(key: str | None) -> None:
 def test_amounts_pass() -> None:
     """Zeros after the point make an amount no card number; without the point it may be one."""
     body = '{"amount": {"amount": "%s", "currency": "EUR"}}'
-    assert looks_like_card_number("203.0000000000000000")
-    refuse_card_numbers((body % "203.0000000000000000").encode())
+    assert looks_like_card_number("208.0000000000000000")
+    refuse_card_numbers((body % "208.0000000000000000").encode())
     for number in ("4111111111111111", "4111.111111111111"):
         with pytest.raises(CardNumberRefused):
             refuse_card_numbers((body % number).encode())
