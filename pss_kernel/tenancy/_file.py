@@ -27,6 +27,11 @@ _MENDS = {
     "too-few": "Add what is missing.",
     "too-many": "Remove some.",
 }
+# What a pattern means, in words.
+_FORMS = {
+    "/tenant/code": "A code begins with a letter and has 2 to 41 of a-z, 0-9 and '_'.",
+    "/tenant/currency": "A currency is three capital letters.",
+}
 _HOST = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z"
 
 
@@ -124,10 +129,11 @@ def _findings(path: Path, text: str, value: Any, registry: Registry) -> Iterator
     lines = line_numbers(text)
 
     def found(error: FieldError, mend: str = "") -> FileFinding:
+        detail = _FORMS.get(error.pointer, "") if "matching regex" in error.detail else ""
         return FileFinding(
             path=path,
             line=_nearest(lines, error.pointer),
-            message=f"{error.pointer.lstrip('/').replace('/', '.')}: {error.detail}",
+            message=f"{error.pointer.lstrip('/').replace('/', '.')}: {detail or error.detail}",
             mend=mend,
         )
 
