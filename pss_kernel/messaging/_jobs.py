@@ -14,7 +14,9 @@ from cronsim import CronSim
 from sqlalchemy import text
 
 from pss_kernel.auth import Actor
+from pss_kernel.persistence._work import forget_old_keys
 from pss_kernel.plugin import Job
+from pss_kernel.tenancy._tenant import KERNEL
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -25,6 +27,7 @@ __all__ = ["JobRunner", "next_run", "run_job"]
 _log = structlog.get_logger("pss.jobs")
 _TICK_SECONDS = 0.5
 _RENEW_SECONDS = 40.0
+_KERNEL_JOBS = [Job(KERNEL, "forget_old_keys", forget_old_keys, 3600.0, None, "uow")]
 _AT_ONCE = 4
 
 _REGISTER = text("""
@@ -73,11 +76,8 @@ class JobRunner:
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
-        self._jobs = {
-            (plugin.name, job.name): job
-            for plugin in installation.registry.plugins.values()
-            for job in plugin.jobs
-        }
+        jobs = [job for plugin in installation.registry.plugins.values() for job in plugin.jobs]
+        self._jobs = {(job.plugin, job.name): job for job in [*_KERNEL_JOBS, *jobs]}
         self._known: set[tuple[str, str, str]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:

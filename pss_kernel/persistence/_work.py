@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pss_kernel.installation import Installation
     from pss_kernel.tenancy import Tenant
 
-__all__ = ["Answered", "Idempotency", "Work"]
+__all__ = ["Answered", "Idempotency", "Work", "forget_old_keys"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -89,6 +89,11 @@ class Idempotency:
             code="idempotency-in-progress",
             retryable=True,
         )
+
+
+async def forget_old_keys(uow: UnitOfWork) -> None:
+    """Forget what was answered under keys of more than a day ago; answers hold personal data."""
+    await uow.hot("DELETE FROM idempotency WHERE claimed_at < now() - interval '24 hours'")
 
 
 class Work:

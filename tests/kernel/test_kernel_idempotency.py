@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from pss_kernel import Conflict, Tenant, Unavailable
+from pss_kernel.persistence._work import forget_old_keys
 from pss_kernel.testing import TestKit
 from pss_notes import store
 
@@ -169,3 +170,17 @@ async def test_a_key_that_can_not_be(client: Any, key: str) -> None:
     """A key is 1 to 255 printable characters."""
     answer = await client.post("/v1/notes", json={"body": "a"}, headers={"Idempotency-Key": key})
     assert (400, "invalid-idempotency-key") == (answer.status_code, answer.json()["code"])
+
+
+async def test_keys_are_forgotten_after_a_day(kit: TestKit) -> None:
+    """What was answered longer ago is gone; what was answered today is kept."""
+    tenant = await kit.make_tenant(plugins=["notes"])
+    async with kit.unit_of_work(tenant) as uow:
+        await uow.hot(
+            "INSERT INTO idempotency (scope, key, fingerprint, claimed_at) "
+            "SELECT 's', age::text, '', now() - make_interval(hours => age) "
+            "FROM unnest(ARRAY[1, 23, 25, 100]) AS age"
+        )
+        await forget_old_keys(uow)
+        kept = await uow.hot("SELECT key FROM idempotency ORDER BY key")
+    assert ["1", "23"] == [row["key"] for row in kept]

@@ -157,7 +157,7 @@ async def test_the_worker_registers_and_finishes(
 
     scripts["tidying"] = wait
     worker = asyncio.create_task(run_worker(kit.installation, stop))
-    registered = text("SELECT count(*) FROM pss.job WHERE tenant = :tenant")
+    registered = text("SELECT count(*) FROM pss.job WHERE tenant = :tenant AND plugin = 'notes'")
 
     async def rows() -> int:
         async with kit.installation.database.relay_engine.connect() as connection:
