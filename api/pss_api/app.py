@@ -18,7 +18,6 @@ from pss_api.gateway import gateway
 from pss_api.problems import HANDLERS
 from pss_kernel._version import __version__
 from pss_kernel.config import Config
-from pss_kernel.errors import Unavailable
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.observability import configure_logging
 from pss_kernel.registry import Registry
@@ -75,10 +74,7 @@ def build(installation: Installation) -> Litestar:
     @get("/ready", tags=["operations"], summary="Readiness", operation_id="ready")
     async def ready() -> Health:
         """Answers ``ok`` while the database does, else 503."""
-        try:
-            await installation.directory.refresh()
-        except Exception as error:
-            raise Unavailable("The database can't be reached.") from error
+        await installation.directory.refresh()
         return Health("ok", __version__)
 
     handlers = [

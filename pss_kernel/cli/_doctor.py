@@ -120,7 +120,7 @@ async def _service(
     try:
         async with asyncio.timeout(_SECONDS):
             return Check(name, "ok", await ping(url))
-    except Exception as error:  # noqa: BLE001 - whatever it says, that is the diagnosis
+    except (OSError, ValueError) as error:  # OSError: no connection, none in time
         return Check(
             name, "failed", f"{type(error).__name__}: {error}", f"Start it, or correct {variable}."
         )
@@ -129,17 +129,22 @@ async def _service(
 async def _rabbitmq(url: str) -> str:
     import aio_pika  # noqa: PLC0415 - slow, and only this command needs it
 
-    connection = await aio_pika.connect(url)
+    try:
+        connection = await aio_pika.connect(url)
+    except aio_pika.exceptions.AMQPError as error:
+        raise ConnectionError(str(error)) from error
     await connection.close()
     return "answers"
 
 
 async def _redis(url: str) -> str:
-    from redis.asyncio import Redis  # noqa: PLC0415 - slow, and only this command needs it
+    from redis.asyncio import Redis, RedisError  # noqa: PLC0415 - slow, only needed here
 
     client = Redis.from_url(url)
     try:
         facts = await client.info("server")
+    except RedisError as error:
+        raise ConnectionError(str(error)) from error
     finally:
         await client.aclose()
     return f"Redis {facts['redis_version']}"

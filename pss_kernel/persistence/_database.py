@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import msgspec
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -185,7 +186,7 @@ def connect_arguments(url: URL) -> dict[str, Any]:
 def _checked(text: str) -> URL:
     try:
         url = make_url(text)
-    except Exception as error:
+    except (ArgumentError, ValueError) as error:
         raise Invalid(
             "The database URL can't be read.",
             code="invalid-configuration",

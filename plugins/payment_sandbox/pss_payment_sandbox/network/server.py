@@ -38,7 +38,7 @@ async def _accepting(host: str, port: int) -> None:
         try:
             _, writer = await asyncio.open_connection(host, port)
         except ConnectionRefusedError:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # nothing to wait on but the port itself
         else:
             writer.close()
             await writer.wait_closed()
