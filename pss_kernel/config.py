@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from pss_kernel.errors import Invalid
 
-__all__ = ["Config", "make_data_folder"]
+__all__ = ["CONTROL_CELL", "EMBEDDED", "CellConfig", "Config", "make_data_folder"]
+
+CONTROL_CELL = "default"
+"""The cell that also says where every tenant lives: the one of ``PSS_DATABASE_URL``."""
+
+EMBEDDED = "embedded"
+"""In place of a cluster's URL: a server of its own in the data folder."""
+
+_CELL = re.compile(r"[a-z][a-z0-9]{0,30}", re.ASCII)
 
 _OTHER_FOLDER = "Name another one with --data-dir or PSS_DATA_DIR."
+
+
+class CellConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One further database cluster; its variables begin with ``PSS_CELL_<NAME>_``."""
+
+    name: str
+    database_url: str
+    """For the owner; the word ``embedded``: a server of its own in the data folder."""
+    app_database_url: str | None = None
+    """For the application's own login; as ``PSS_APP_DATABASE_URL``."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +45,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     app_database_url: str | None = None
     """``PSS_APP_DATABASE_URL``: the application's own login, with no table rights of its own.
     None: the owner's login, reduced to the role ``pss_app`` when it connects."""
+    cells: tuple[CellConfig, ...] = ()
+    """``PSS_CELLS``: names of further database clusters, separated by commas; tenants may live
+    there instead of in the one of ``PSS_DATABASE_URL``, which is the cell ``default``."""
     amqp_url: str | None = None
     """``PSS_AMQP_URL``: RabbitMQ; None: events are delivered in place by the worker."""
     redis_url: str | None = None
@@ -49,11 +71,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Config:
         """Read every ``PSS_…`` variable. Raises Invalid with the variable's name."""
         environment = os.environ if environment is None else environment
-        given: dict[str, str] = {}
+        given: dict[str, Any] = {}
         for name in cls.__struct_fields__:
             value = environment.get(f"PSS_{name.upper()}", "").strip()
             if value:
                 given[name] = value
+        if "cells" in given:
+            given["cells"] = tuple(_cells(given["cells"], environment))
         if data_dir is not None:
             given["data_dir"] = str(data_dir)
         given.setdefault("data_dir", "var")
@@ -68,6 +92,30 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 code="invalid-configuration",
             ) from error
         return msgspec.structs.replace(config, data_dir=config.data_dir.expanduser().resolve())
+
+
+def _cells(names: str, environment: Mapping[str, str]) -> Iterator[CellConfig]:
+    """The further clusters, each with its own variables. Raises Invalid with what is missing."""
+    seen = {CONTROL_CELL}
+    for name in (one.strip() for one in names.split(",") if one.strip()):
+        if not _CELL.fullmatch(name) or name in seen:
+            raise Invalid(
+                f"The environment variable PSS_CELLS is wrong: {name!r} can't be a cell's name.",
+                code="invalid-configuration",
+                mend="A name has up to 31 of a-z and 0-9, begins with a letter, stands once, "
+                f"and is not {CONTROL_CELL!r}, the cell of PSS_DATABASE_URL.",
+            )
+        seen.add(name)
+        prefix = f"PSS_CELL_{name.upper()}_"
+        url = environment.get(f"{prefix}DATABASE_URL", "").strip()
+        if not url:
+            raise Invalid(
+                f"PSS_CELLS names {name!r}, but {prefix}DATABASE_URL is not set.",
+                code="invalid-configuration",
+                mend="Give the URL of its owner's login, or 'embedded'.",
+            )
+        app_url = environment.get(f"{prefix}APP_DATABASE_URL", "").strip()
+        yield CellConfig(name=name, database_url=url, app_database_url=app_url or None)
 
 
 def make_data_folder(folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
 import asyncpg
@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from pss_kernel.auth import Actor
-from pss_kernel.config import Config, make_data_folder
+from pss_kernel.config import CONTROL_CELL, EMBEDDED, CellConfig, Config, make_data_folder
 from pss_kernel.errors import Invalid
 from pss_kernel.ids import new_id
 from pss_kernel.messaging._wake import RelayWaker
@@ -24,6 +24,7 @@ from pss_kernel.persistence._migrations import upgrade_control
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy import Directory, Tenant
 from pss_kernel.tenancy._provision import enable_pending
+from pss_kernel.tenancy._tenant import KERNEL
 
 __all__ = ["Installation", "open_installation"]
 
@@ -35,12 +36,21 @@ S = TypeVar("S", bound=msgspec.Struct)
 class Installation:
     """What every part of a process shares. Made by ``open_installation``."""
 
-    def __init__(self, config: Config, registry: Registry, database: Database) -> None:
+    def __init__(self, config: Config, registry: Registry, cells: dict[str, Database]) -> None:
         self.config = config
         self.registry = registry
-        self.database = database
-        self.directory = Directory(database, config.base_domain)
-        self._waker = RelayWaker(database)
+        self.cells = cells
+        self.directory = Directory(cells, config.base_domain)
+        self._wakers = {name: RelayWaker(database) for name, database in cells.items()}
+
+    @property
+    def database(self) -> Database:
+        """The control cell, which says where each tenant lives."""
+        return self.cells[CONTROL_CELL]
+
+    def cell(self, tenant: Tenant) -> Database:
+        """The database cluster that the tenant lives in."""
+        return self.cells[tenant.cell]
 
     def settings_of(self, tenant: Tenant, kind: type[S]) -> S:
         """A tenant's settings of the plugin that declares the type ``kind``."""
@@ -58,27 +68,36 @@ class Installation:
         tenant: Tenant,
         actor: Actor = _SYSTEM,
         correlation: Correlation | None = None,
+        *,
+        plugin: str = KERNEL,
     ) -> AsyncIterator[UnitOfWork]:
-        """A transaction bound to the tenant; see UnitOfWork."""
+        """A transaction bound to the tenant, for one plugin's work; see UnitOfWork."""
         correlation = correlation or Correlation(new_id("cor"))
-        async with open_unit_of_work(self, tenant, actor, correlation) as uow:
+        async with open_unit_of_work(self, tenant, actor, correlation, plugin) as uow:
             yield uow
 
     def work(
-        self, tenant: Tenant, actor: Actor = _SYSTEM, correlation: Correlation | None = None
+        self,
+        tenant: Tenant,
+        actor: Actor = _SYSTEM,
+        correlation: Correlation | None = None,
+        *,
+        plugin: str = KERNEL,
     ) -> Work:
         """Several transactions, one after the other; see Work."""
-        return Work(self, tenant, actor, correlation or Correlation(new_id("cor")))
+        return Work(self, tenant, actor, correlation or Correlation(new_id("cor")), plugin)
 
-    def wake_relay(self) -> None:
-        """Tell the relay that events wait; many calls become one."""
-        self._waker.wake()
+    def wake_relay(self, cell: str = CONTROL_CELL) -> None:
+        """Tell the cell's relay that events wait; many calls become one."""
+        self._wakers[cell].wake()
 
     async def close(self) -> None:
         """Let go of everything."""
         await self.directory.stop()
-        await self._waker.stop()
-        await self.database.close()
+        for waker in self._wakers.values():
+            await waker.stop()
+        for database in self.cells.values():
+            await database.close()
 
 
 @asynccontextmanager
@@ -97,38 +116,65 @@ async def open_installation(
     Raises Unavailable where the database can't be reached.
     """
     registry = registry or Registry.discover(strict=strict)
-    embedded = None
-    if config.database_url is None:
-        make_data_folder(config.data_dir)
-        embedded = EmbeddedPostgres(config.data_dir)
-        await asyncio.to_thread(embedded.acquire)
-    try:
-        owner_url = config.database_url or (embedded.url if embedded else "")
-        database = Database(config, owner_url, embedded=embedded is not None)
-        installation = Installation(config, registry, database)
+    async with AsyncExitStack() as stack:
+        cells = {}
+        for cell in (_control_cell(config), *config.cells):
+            cells[cell.name] = await _database(stack, config, cell)
+        installation = Installation(config, registry, cells)
+        stack.push_async_callback(installation.close)
+        await _prepare(installation)
+        if upgrade_plugins:
+            await enable_pending(installation)
+        installation.directory.start()
+        yield installation
+
+
+def _control_cell(config: Config) -> CellConfig:
+    return CellConfig(
+        name=CONTROL_CELL,
+        database_url=config.database_url or EMBEDDED,
+        app_database_url=config.app_database_url,
+    )
+
+
+async def _database(stack: AsyncExitStack, config: Config, cell: CellConfig) -> Database:
+    """The cell's database, started where it is an embedded one."""
+    if cell.database_url != EMBEDDED:
+        return Database(config, cell.database_url, cell=cell.name, app_url=cell.app_database_url)
+    folder = config.data_dir
+    if cell.name != CONTROL_CELL:
+        folder = folder / "cells" / cell.name
+    await asyncio.to_thread(make_data_folder, folder)
+    embedded = EmbeddedPostgres(folder)
+    await asyncio.to_thread(embedded.acquire)
+    stack.push_async_callback(asyncio.to_thread, embedded.release)
+    return Database(config, embedded.url, cell=cell.name, embedded=True)
+
+
+async def _prepare(installation: Installation) -> None:
+    """Bring every cell's control schema up to date; a further cell may be away, the first not."""
+    for name, database in installation.cells.items():
         try:
-            try:
-                await upgrade_control(database)
-                await installation.directory.refresh()
-            except (OSError, DBAPIError, asyncpg.PostgresError) as error:
+            await upgrade_control(database)
+        except (OSError, DBAPIError, asyncpg.PostgresError) as error:
+            if name == CONTROL_CELL or not (isinstance(error, OSError) or disconnected(error)):
                 raise _unusable(database, error) from error
-            if upgrade_plugins:
-                await enable_pending(installation)
-            installation.directory.start()
-            yield installation
-        finally:
-            await installation.close()
-    finally:
-        if embedded is not None:
-            await asyncio.to_thread(embedded.release)
+            _log.error("cell_not_reached", cell=name, error=repr(error))
+    try:
+        await installation.directory.refresh()
+    except (OSError, DBAPIError, asyncpg.PostgresError) as error:
+        raise _unusable(installation.database, error) from error
 
 
 def _unusable(database: Database, error: Exception) -> Invalid:
     said = str(getattr(error, "orig", None) or error).rpartition(": ")[2].rstrip(".")
     verb = "reached" if isinstance(error, OSError) or disconnected(error) else "used"
-    mend = "Start it, or correct PSS_DATABASE_URL (without it, an embedded one is used)."
+    prefix = "PSS_" if database.cell == CONTROL_CELL else f"PSS_CELL_{database.cell.upper()}_"
+    mend = f"Start it, or correct {prefix}DATABASE_URL."
+    if database.cell == CONTROL_CELL:
+        mend = f"{mend[:-1]} (without it, an embedded one is used)."
     if "permission denied to set role" in said:
-        mend = "Set PSS_APP_DATABASE_URL to the login pss_app: see docs/operations.md."
+        mend = f"Set {prefix}APP_DATABASE_URL to the login pss_app: see docs/operations.md."
     return Invalid(
         f"The database at {database.owner_url.render_as_string()} can't be {verb}: {said}.",
         code="database-unusable",

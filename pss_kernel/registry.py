@@ -107,12 +107,12 @@ class Registry:
         """What the tenant's enabled plugins implement of a hook, in order."""
         return [one for one in self._hooks.get(spec, ()) if one.plugin in tenant.enabled]
 
-    def provider(self, handle: Service[..., Any], tenant: Tenant) -> Callable[..., Any]:
-        """The function behind a service. Raises PluginNotEnabled."""
+    def provider(self, handle: Service[..., Any], tenant: Tenant) -> tuple[str, Callable[..., Any]]:
+        """The plugin and the function behind a service. Raises PluginNotEnabled."""
         plugin, function = self._services.get(handle, (handle.owner, None))
         if function is None or plugin not in tenant.enabled:
             raise PluginNotEnabled(f"{tenant.name} has not enabled {plugin!r}.")
-        return function
+        return plugin, function
 
     def handlers(self, event_type: str) -> list[Handler]:
         """Who consumes events of that type, whatever the tenant."""

@@ -72,7 +72,9 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
         idempotency = None
         if request.method == "POST":
             idempotency = await _idempotency(request, declared, actor.label)
-        work = Work(installation, tenant, actor, correlation, idempotency, declared.status)
+        work = Work(
+            installation, tenant, actor, correlation, declared.plugin, idempotency, declared.status
+        )
         try:
             if declared.takes == "work":
                 return _response(await declared.function(work=work, **arguments), declared.status)

@@ -54,10 +54,10 @@ def create(
 
     async def work(installation: Installation) -> str:
         _check_scopes(installation, wanted)
-        code = installation.directory.by_code(tenant).code
-        async with installation.database.owner() as owner:
+        found = installation.directory.by_code(tenant)
+        async with installation.cell(found).owner() as owner:
             return await create_api_key(
-                owner, tenant=code, name=name, scopes=wanted, expires_at=expires
+                owner, tenant=found.code, name=name, scopes=wanted, expires_at=expires
             )
 
     key = with_installation(work, data_dir)
@@ -77,8 +77,8 @@ def list_keys(
     """The tenant's keys, without their secrets."""
 
     async def work(installation: Installation) -> list[dict[str, str]]:
-        installation.directory.by_code(tenant)
-        async with installation.database.owner() as owner:
+        found = installation.directory.by_code(tenant)
+        async with installation.cell(found).owner() as owner:
             rows = await owner.fetch(_LIST, tenant)
         return [{name: str(value or "") for name, value in row.items()} for row in rows]
 
@@ -98,13 +98,16 @@ def revoke(
     """End a key; every process refuses it within a second."""
 
     async def work(installation: Installation) -> str | None:
-        async with installation.database.owner() as owner:
-            found: str | None = await owner.fetchval(
-                "UPDATE pss.api_key SET revoked_at = coalesce(revoked_at, now()) "
-                "WHERE key_id = $1 RETURNING key_id",
-                key_id,
-            )
-        return found
+        for database in installation.cells.values():
+            async with database.owner() as owner:
+                found: str | None = await owner.fetchval(
+                    "UPDATE pss.api_key SET revoked_at = coalesce(revoked_at, now()) "
+                    "WHERE key_id = $1 RETURNING key_id",
+                    key_id,
+                )
+            if found is not None:
+                return found
+        return None
 
     if with_installation(work, data_dir) is None:
         raise NotFound(f"There is no key {key_id!r}.", mend="See 'pss apikey list'.")

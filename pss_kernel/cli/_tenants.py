@@ -117,6 +117,8 @@ def _facts(tenant: Tenant) -> dict[str, Any]:
         "time_zone": tenant.time_zone,
         "locales": list(tenant.locales),
         "domains": list(tenant.domains),
+        "cell": tenant.cell,
+        "placement": tenant.placement,
         "schema": tenant.schema,
         "role": tenant.role,
         "enabled": sorted(tenant.enabled - {KERNEL}),

@@ -75,7 +75,10 @@ async def _answer(
     started = time.monotonic()
     accepted = {name: arguments[name] for name in implementation.accepts if name in arguments}
     try:
-        async with asyncio.timeout(implementation.spec.budget):
+        async with (
+            asyncio.timeout(implementation.spec.budget),
+            uow.acting(implementation.plugin),
+        ):
             return await implementation.function(uow, **accepted)
     except Problem:
         raise

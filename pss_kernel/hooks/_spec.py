@@ -58,8 +58,9 @@ class Service(_Declared[P, R]):
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         uow: Any = args[0] if args else kwargs["uow"]
-        implementation = uow.installation.registry.provider(self, uow.tenant)
-        result: R = await implementation(*args, **kwargs)
+        plugin, function = uow.installation.registry.provider(self, uow.tenant)
+        async with uow.acting(plugin):
+            result: R = await function(*args, **kwargs)
         return result
 
 

@@ -92,7 +92,9 @@ async def deliver_to(installation: Installation, handler: Handler, envelope: Env
         tenant=tenant.code, handler=handler.name, correlation_id=envelope.correlation_id
     ):
         if handler.takes == "uow":
-            async with installation.unit_of_work(tenant, actor, correlation) as uow:
+            async with installation.unit_of_work(
+                tenant, actor, correlation, plugin=handler.plugin
+            ) as uow:
                 if await _receive(uow, handler, envelope):
                     await handler.function(uow=uow, event=event)
             return
@@ -101,7 +103,8 @@ async def deliver_to(installation: Installation, handler: Handler, envelope: Env
         async with installation.unit_of_work(tenant, actor, correlation) as uow:
             if await uow.hot(_RECEIVED, handler.name, envelope.id):
                 return
-        await handler.function(work=installation.work(tenant, actor, correlation), event=event)
+        work = installation.work(tenant, actor, correlation, plugin=handler.plugin)
+        await handler.function(work=work, event=event)
         async with installation.unit_of_work(tenant, actor, correlation) as uow:
             await _receive(uow, handler, envelope)
 
@@ -109,12 +112,12 @@ async def deliver_to(installation: Installation, handler: Handler, envelope: Env
 async def _consumer(
     installation: Installation, handler: Handler, envelope: Envelope
 ) -> Tenant | None:
-    """The event's tenant, or None where it has not enabled the handler's plugin."""
+    """The event's tenant, or None where the event is not for the handler's plugin."""
     directory = installation.directory
     if not directory.serves(envelope.tenant, handler.plugin):
         await directory.refresh()  # perhaps enabled a moment ago by another process
     tenant = directory.by_code(envelope.tenant)
-    return tenant if handler.plugin in tenant.enabled else None
+    return tenant if tenant.consumes(handler.plugin, envelope.occurred_at) else None
 
 
 async def _receive(uow: UnitOfWork, handler: Handler, envelope: Envelope) -> bool:

@@ -14,6 +14,7 @@ from cronsim import CronSim
 from sqlalchemy import text
 
 from pss_kernel.auth import Actor
+from pss_kernel.config import CONTROL_CELL
 from pss_kernel.persistence._work import forget_old_keys
 from pss_kernel.plugin import Job
 from pss_kernel.tenancy._tenant import KERNEL
@@ -65,17 +66,19 @@ async def run_job(installation: Installation, tenant: Tenant, job: Job) -> None:
     """Run a job once, bound to the tenant."""
     actor = Actor("system", f"{job.plugin}.{job.name}")
     if job.takes == "work":
-        await job.function(work=installation.work(tenant, actor))
+        await job.function(work=installation.work(tenant, actor, plugin=job.plugin))
     else:
-        async with installation.unit_of_work(tenant, actor) as uow:
+        async with installation.unit_of_work(tenant, actor, plugin=job.plugin) as uow:
             await job.function(uow=uow)
 
 
 class JobRunner:
-    """Looks for due jobs of all tenants and runs a few at a time."""
+    """Looks for due jobs of all tenants of a cell and runs a few at a time."""
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: Installation, cell: str = CONTROL_CELL) -> None:
         self._installation = installation
+        self._cell = cell
+        self._database = installation.cells[cell]
         jobs = [job for plugin in installation.registry.plugins.values() for job in plugin.jobs]
         self._jobs = {(job.plugin, job.name): job for job in [*_KERNEL_JOBS, *jobs]}
         self._known: set[tuple[str, str, str]] = set()
@@ -99,11 +102,13 @@ class JobRunner:
             (tenant.code, plugin, name): next_run(job, tenant.time_zone, datetime.now(UTC))
             for tenant in self._installation.directory
             for (plugin, name), job in self._jobs.items()
-            if plugin in tenant.enabled and (tenant.code, plugin, name) not in self._known
+            if tenant.cell == self._cell
+            and plugin in tenant.enabled
+            and (tenant.code, plugin, name) not in self._known
         }
         if not wanted:
             return
-        async with self._installation.database.relay_engine.begin() as connection:
+        async with self._database.relay_engine.begin() as connection:
             await connection.execute(
                 _REGISTER,
                 [
@@ -114,7 +119,7 @@ class JobRunner:
         self._known |= wanted.keys()
 
     async def _run_due(self) -> bool:
-        async with self._installation.database.relay_engine.begin() as connection:
+        async with self._database.relay_engine.begin() as connection:
             known = [f"{plugin}.{name}" for plugin, name in self._jobs]
             due = (await connection.execute(_CLAIM, {"most": _AT_ONCE, "known": known})).all()
         await asyncio.gather(*(self._run_one(*row) for row in due))
@@ -127,7 +132,7 @@ class JobRunner:
         async def renew() -> None:
             while True:
                 await asyncio.sleep(_RENEW_SECONDS)
-                async with self._installation.database.relay_engine.begin() as connection:
+                async with self._database.relay_engine.begin() as connection:
                     await connection.execute(
                         _RENEW, {"tenant": code, "plugin": plugin, "name": name}
                     )
@@ -154,7 +159,7 @@ class JobRunner:
             error = type(failure).__name__
         now = datetime.now(UTC)
         at = next_run(job, zone, now) if job is not None else now + timedelta(hours=1)
-        async with self._installation.database.relay_engine.begin() as connection:
+        async with self._database.relay_engine.begin() as connection:
             await connection.execute(
                 _FINISH,
                 {"tenant": code, "plugin": plugin, "name": name, "at": at, "error": error},

@@ -29,6 +29,7 @@ from pss_kernel.messaging._deliver import (
 )
 from pss_kernel.messaging._envelope import Envelope
 from pss_kernel.messaging._log import OUTBOX_QUEUE
+from pss_kernel.persistence import Database
 from pss_kernel.plugin import Handler
 
 if TYPE_CHECKING:
@@ -62,16 +63,20 @@ async def relay_running(installation: Installation) -> AsyncIterator[None]:
         rabbit = None
         if installation.config.amqp_url:
             rabbit = await stack.enter_async_context(_rabbit(installation))
-        outbox = _outbox(installation, rabbit)
-        await outbox.start()
-        stack.push_async_callback(outbox.stop)
+        for database in installation.cells.values():
+            outbox = _outbox(installation, database, rabbit)
+            await outbox.start()
+            stack.push_async_callback(outbox.stop)
         yield
 
 
-def _outbox(installation: Installation, rabbit: RabbitBroker | None) -> OutboxBroker:
+def _outbox(
+    installation: Installation, database: Database, rabbit: RabbitBroker | None
+) -> OutboxBroker:
+    """The relay of one cell; where a handler's tenant lives is its unit of work's matter."""
     metadata = MetaData(schema="pss")
     broker = OutboxBroker(
-        installation.database.relay_engine,
+        database.relay_engine,
         outbox_table=make_outbox_table(metadata, "outbox"),
         dlq_table=make_dlq_table(metadata, "outbox_dead"),
         graceful_timeout=10.0,

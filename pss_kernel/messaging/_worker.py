@@ -20,8 +20,12 @@ _FINISH_SECONDS = 10.0
 async def run_worker(installation: Installation, stop: asyncio.Event) -> None:
     """Work until ``stop`` is set; what is in hand is finished first."""
     async with relay_running(installation):
-        jobs = asyncio.create_task(JobRunner(installation).run(stop), name="pss jobs")
+        jobs = {
+            asyncio.create_task(JobRunner(installation, cell).run(stop), name=f"pss jobs {cell}")
+            for cell in installation.cells
+        }
         await stop.wait()
-        await asyncio.wait({jobs}, timeout=_FINISH_SECONDS)
-        jobs.cancel()
-        await asyncio.gather(jobs, return_exceptions=True)
+        await asyncio.wait(jobs, timeout=_FINISH_SECONDS)
+        for one in jobs:
+            one.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)

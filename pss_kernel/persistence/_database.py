@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from pss_kernel.config import Config
+from pss_kernel.config import CONTROL_CELL, Config
 from pss_kernel.errors import Invalid
 
 __all__ = ["Database", "Roles", "disconnected"]
@@ -79,16 +79,25 @@ def disconnected(error: BaseException) -> bool:
 
 
 class Database:
-    """The connections of one process to its database cluster."""
+    """The connections of one process to one database cluster, a cell."""
 
-    def __init__(self, config: Config, owner_url: str, *, embedded: bool = False) -> None:
+    def __init__(
+        self,
+        config: Config,
+        owner_url: str,
+        *,
+        cell: str = CONTROL_CELL,
+        app_url: str | None = None,
+        embedded: bool = False,
+    ) -> None:
+        self.cell = cell
         self.roles = Roles(config.role_prefix)
         self.embedded = embedded
         self._owner_url = _checked(owner_url)
-        self._app_url = _checked(config.app_database_url or owner_url)
+        self._app_url = _checked(app_url or owner_url)
         if embedded:
             self._app_url = self._app_url.set(username=self.roles.app)
-        self._own_login = embedded or config.app_database_url is not None
+        self._own_login = embedded or app_url is not None
         self.engine = self._engine(self.roles.app, pool_size=config.pool_size)
         self.relay_engine = create_async_engine(
             # With its address in the URL: the outbox's listener opens a connection from it.

@@ -62,6 +62,7 @@ class UnitOfWork:
         tenant: Tenant,
         actor: Actor,
         correlation: Correlation,
+        plugin: str,
         connection: AsyncConnection,
         driver: asyncpg.Connection,
     ) -> None:
@@ -69,6 +70,7 @@ class UnitOfWork:
         self.tenant = tenant
         self.actor = actor
         self.correlation = correlation
+        self.plugin = plugin
         self._connection = connection
         self._driver = driver
         self._events = EventBuffer()
@@ -145,6 +147,15 @@ class UnitOfWork:
             raise TypeError(f"{type(event).__name__} stands in no plugin's 'emits'.")
         self._events.add(event, stream)
 
+    @asynccontextmanager
+    async def acting(self, plugin: str) -> AsyncIterator[None]:
+        """Whose code runs inside: the kernel says so around each hook, service and handler."""
+        before, self.plugin = self.plugin, plugin
+        try:
+            yield
+        finally:
+            self.plugin = before
+
     async def call(self, spec: HookSpec[..., R], **arguments: Any) -> R:
         """Call a hook: what this tenant's enabled plugins implement of it."""
         answer: R = await call_hook(spec, self, arguments)
@@ -193,7 +204,11 @@ class UnitOfWork:
 
 @asynccontextmanager
 async def open_unit_of_work(
-    installation: Installation, tenant: Tenant, actor: Actor, correlation: Correlation
+    installation: Installation,
+    tenant: Tenant,
+    actor: Actor,
+    correlation: Correlation,
+    plugin: str,
 ) -> AsyncIterator[UnitOfWork]:
     """Begin a transaction bound to the tenant; commit on the way out, roll back on an error.
 
@@ -203,7 +218,7 @@ async def open_unit_of_work(
     try:
         connection, driver = await _begin(installation, tenant)
         try:
-            uow = UnitOfWork(installation, tenant, actor, correlation, connection, driver)
+            uow = UnitOfWork(installation, tenant, actor, correlation, plugin, connection, driver)
             yield uow
             await uow.flush()
             await driver.execute("COMMIT")
@@ -217,14 +232,14 @@ async def open_unit_of_work(
             raise
         raise problem from error
     if uow.wrote_events:
-        installation.wake_relay()
+        installation.wake_relay(tenant.cell)
 
 
 async def _begin(
     installation: Installation, tenant: Tenant
 ) -> tuple[AsyncConnection, asyncpg.Connection]:
     """A pooled connection with the tenant bound; a stale one is replaced once."""
-    engine = installation.database.engine
+    engine = installation.cell(tenant).engine
     for attempt in (1, 2):
         connection = await engine.connect()
         try:

@@ -109,6 +109,7 @@ class Work:
         tenant: Tenant,
         actor: Actor,
         correlation: Correlation,
+        plugin: str,
         idempotency: Idempotency | None = None,
         status: int = 200,
     ) -> None:
@@ -116,6 +117,7 @@ class Work:
         self.tenant = tenant
         self.actor = actor
         self.correlation = correlation
+        self.plugin = plugin
         self._idempotency = idempotency
         self._status = status
         self._claimed = idempotency is None
@@ -133,7 +135,7 @@ class Work:
     async def begin(self) -> AsyncIterator[UnitOfWork]:
         """A unit of work; commits when the block ends, rolls back when it raises."""
         async with open_unit_of_work(
-            self.installation, self.tenant, self.actor, self.correlation
+            self.installation, self.tenant, self.actor, self.correlation, self.plugin
         ) as uow:
             if not self._claimed and self._idempotency is not None:
                 await self._idempotency.claim(uow)

@@ -1,13 +1,15 @@
 """The tenants, their domains, plugins and keys, cached in each process.
 
-A single number in the control schema rises with every change; each process looks at it a few
-times a second and reads the tables again when it rose, so a change is seen everywhere within
-a second without a restart.
+A single number in each cell's control schema rises with every change; each process looks at it
+a few times a second and reads the tables again when it rose, so a change is seen everywhere
+within a second without a restart.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,45 +18,64 @@ import msgspec
 import structlog
 
 from pss_kernel.auth import ApiKey
+from pss_kernel.config import CONTROL_CELL
 from pss_kernel.errors import TenantUnknown
 from pss_kernel.persistence._database import Database, disconnected
 from pss_kernel.tenancy._tenant import PluginState, Tenant
 
-__all__ = ["Directory"]
+__all__ = ["SEEN_EVERYWHERE_SECONDS", "Directory"]
 
 _log = structlog.get_logger("pss.tenancy")
 _REFRESH_SECONDS = 0.25
+SEEN_EVERYWHERE_SECONDS = 1.0
+"""After so long every process that reaches the database has seen a change."""
 
 _TENANTS = """
 SELECT t.code, t.name, t.schema_name, t.role, t.currency, t.time_zone, t.locales, t.brand,
-       coalesce((SELECT array_agg(d.host ORDER BY d.host) FROM pss.tenant_domain d
-                 WHERE d.tenant = t.code), '{}') AS domains,
        coalesce((SELECT jsonb_object_agg(p.plugin, jsonb_build_object(
-                   'state', p.state, 'version', p.version, 'revision', p.revision,
-                   'reason', p.reason, 'settings', p.settings))
+                   'state', p.state, 'since', p.since, 'version', p.version,
+                   'revision', p.revision, 'reason', p.reason, 'settings', p.settings))
                  FROM pss.tenant_plugin p WHERE p.tenant = t.code), '{}') AS plugins
-FROM pss.tenant t ORDER BY t.code
+FROM pss.tenant t
 """
 _KEYS = """
 SELECT key_id, tenant, name, secret_digest, scopes, expires_at FROM pss.api_key
 WHERE revoked_at IS NULL
 """
+_PLACEMENTS = """
+SELECT p.tenant, p.cell, p.state,
+       coalesce((SELECT array_agg(d.host ORDER BY d.host) FROM pss.tenant_domain d
+                 WHERE d.tenant = p.tenant), '{}') AS domains
+FROM pss.placement p ORDER BY p.tenant
+"""
+_PLACED = "SELECT cell, state FROM pss.placement WHERE tenant = $1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cell:
+    """What one cell says: the tenants that it has, and their keys."""
+
+    number: int = -1
+    tenants: dict[str, asyncpg.Record] = field(default_factory=dict)
+    keys: tuple[ApiKey, ...] = ()
+    placements: tuple[asyncpg.Record, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    number: int = -1
     tenants: dict[str, Tenant] = field(default_factory=dict)
     hosts: dict[str, Tenant] = field(default_factory=dict)
     keys: dict[str, ApiKey] = field(default_factory=dict)
+    unreachable: frozenset[str] = frozenset()
 
 
 class Directory:
     """Looks tenants and keys up without touching the database."""
 
-    def __init__(self, database: Database, base_domain: str) -> None:
-        self._database = database
+    def __init__(self, cells: Mapping[str, Database], base_domain: str) -> None:
+        self._databases = cells
         self._suffix = f".{base_domain.lower()}"
+        self._cells = dict.fromkeys(cells, _Cell())
         self._snapshot = _Snapshot()
         self._refreshing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -88,38 +109,86 @@ class Directory:
         """A key that has not been revoked."""
         return self._snapshot.keys.get(key_id)
 
+    async def cell_of(self, code: str) -> str | None:
+        """The cell that has been decided for a tenant, asked now; None where nothing was."""
+        async with self._reading(self._databases[CONTROL_CELL]) as driver:
+            row = await driver.fetchrow(_PLACED, code)
+        return row["cell"] if row else None
+
     async def refresh(self) -> bool:
-        """Read everything again if anything changed; whether it had."""
+        """Read again what has changed; whether anything had.
+
+        Raises what the control cell's database says. Another cell that can't be reached keeps
+        what was known of it.
+        """
         async with self._refreshing:  # an older reading must not replace a newer one
-            number = self._snapshot.number
-            async with self._database.engine.connect() as connection:
-                raw = await connection.get_raw_connection()
-                driver = raw.driver_connection
-                assert driver is not None
-                async with driver.transaction(isolation="repeatable_read", readonly=True):
-                    await driver.execute(f'SET LOCAL ROLE "{self._database.roles.control}"')
-                    newest = await driver.fetchval("SELECT number FROM pss.change")
-                    if newest != number:
-                        self._snapshot = await self._read(driver, newest)
-            if newest == number:
+            found = await asyncio.gather(
+                *(self._look(name) for name in self._databases), return_exceptions=True
+            )
+            read = dict(zip(self._databases, found, strict=True))
+            control = read[CONTROL_CELL]
+            if isinstance(control, BaseException):
+                raise control
+            failed = {name for name, one in read.items() if isinstance(one, BaseException)}
+            await self._note_unreachable({name: read[name] for name in failed})
+            cells = {name: one for name, one in read.items() if isinstance(one, _Cell)}
+            unchanged = all(cell is self._cells[name] for name, cell in cells.items())
+            if unchanged and failed == self._snapshot.unreachable:
                 return False
+            self._cells |= cells
+            self._snapshot = self._merged(frozenset(failed))
         return True
 
-    async def _read(self, driver: asyncpg.Connection, number: int) -> _Snapshot:
-        tenants = {row["code"]: _tenant(row) for row in await driver.fetch(_TENANTS)}
-        hosts = {host: tenant for tenant in tenants.values() for host in tenant.domains}
-        keys = {
-            row["key_id"]: ApiKey(
-                row["key_id"],
-                row["tenant"],
-                row["name"],
-                row["secret_digest"],
-                frozenset(row["scopes"]),
-                row["expires_at"],
+    async def _note_unreachable(self, failed: dict[str, Any]) -> None:
+        for name, error in failed.items():
+            if name not in self._snapshot.unreachable:
+                _log.warning("cell_not_reached", cell=name, error=repr(error))
+            if disconnected(error):
+                await self._databases[name].engine.dispose()
+        for name in self._snapshot.unreachable - failed.keys():
+            _log.info("cell_reached_again", cell=name)
+
+    @asynccontextmanager
+    async def _reading(self, database: Database) -> AsyncIterator[asyncpg.Connection]:
+        """One consistent view of a cell's control schema."""
+        async with database.engine.connect() as connection:
+            raw = await connection.get_raw_connection()
+            driver = raw.driver_connection
+            assert driver is not None
+            async with driver.transaction(isolation="repeatable_read", readonly=True):
+                await driver.execute(f'SET LOCAL ROLE "{database.roles.control}"')
+                yield driver
+
+    async def _look(self, name: str) -> _Cell:
+        """A cell as it is now; the same object while nothing has changed there."""
+        known = self._cells[name]
+        async with self._reading(self._databases[name]) as driver:
+            number = await driver.fetchval("SELECT number FROM pss.change")
+            if number == known.number:
+                return known
+            return _Cell(
+                number,
+                {row["code"]: row for row in await driver.fetch(_TENANTS)},
+                tuple(_key(row) for row in await driver.fetch(_KEYS)),
+                tuple(await driver.fetch(_PLACEMENTS)) if name == CONTROL_CELL else (),
             )
-            for row in await driver.fetch(_KEYS)
+
+    def _merged(self, unreachable: frozenset[str]) -> _Snapshot:
+        """Each tenant as the cell says that its placement names."""
+        tenants = {
+            placed["tenant"]: _tenant(row, placed)
+            for placed in self._cells[CONTROL_CELL].placements
+            if placed["cell"] in self._cells
+            and (row := self._cells[placed["cell"]].tenants.get(placed["tenant"])) is not None
         }
-        return _Snapshot(number, tenants, hosts, keys)
+        keys = {
+            key.key_id: key
+            for name, cell in self._cells.items()
+            for key in cell.keys
+            if key.tenant in tenants and tenants[key.tenant].cell == name
+        }
+        hosts = {host: tenant for tenant in tenants.values() for host in tenant.domains}
+        return _Snapshot(tenants, hosts, keys, unreachable)
 
     def start(self) -> None:
         """Keep up with changes until ``stop``."""
@@ -142,15 +211,14 @@ class Directory:
                     _log.warning("directory_not_refreshed", error=repr(error))
                 reachable = False
                 if disconnected(error):
-                    await self._database.engine.dispose()
+                    await self._databases[CONTROL_CELL].engine.dispose()
             else:
                 if not reachable:
                     _log.info("directory_refreshed_again")
                 reachable = True
 
 
-def _tenant(row: asyncpg.Record) -> Tenant:
-    plugins = msgspec.convert(row["plugins"], dict[str, PluginState])
+def _tenant(row: asyncpg.Record, placed: asyncpg.Record) -> Tenant:
     return Tenant(
         code=row["code"],
         name=row["name"],
@@ -160,6 +228,19 @@ def _tenant(row: asyncpg.Record) -> Tenant:
         time_zone=row["time_zone"],
         locales=tuple(row["locales"]),
         brand=row["brand"],
-        domains=tuple(row["domains"]),
-        plugins=plugins,
+        cell=placed["cell"],
+        placement=placed["state"],
+        domains=tuple(placed["domains"]),
+        plugins=msgspec.convert(row["plugins"], dict[str, PluginState]),
+    )
+
+
+def _key(row: asyncpg.Record) -> ApiKey:
+    return ApiKey(
+        row["key_id"],
+        row["tenant"],
+        row["name"],
+        row["secret_digest"],
+        frozenset(row["scopes"]),
+        row["expires_at"],
     )

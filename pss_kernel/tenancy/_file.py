@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from pss_kernel.config import CONTROL_CELL
 from pss_kernel.errors import FieldError, Invalid
 from pss_kernel.money import exponent
 from pss_kernel.plugin import FileFinding
@@ -60,6 +61,7 @@ class _Tenant(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         default_factory=lambda: ["en"]
     )
     domains: list[Annotated[str, msgspec.Meta(pattern=_HOST)]] = []
+    cell: str = CONTROL_CELL
 
 
 class _File(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +80,7 @@ class TenantDefinition(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str
     locales: list[str]
     domains: list[str]
+    cell: str
     brand: dict[str, str]
     plugins: dict[str, dict[str, Any]]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import structlog
 
-from pss_kernel.errors import Conflict
+from pss_kernel.errors import Conflict, Invalid
 from pss_kernel.plugin import TenantFiles
 from pss_kernel.tenancy._file import InvalidTenant, TenantDefinition
 from pss_kernel.tenancy._provision import KERNEL, create_tenant, disable_plugin, enable_plugins
@@ -47,7 +47,7 @@ async def plan_tenant(installation: Installation, wanted: TenantDefinition) -> l
     """What ``apply_tenant`` would do, in its order; empty when there is nothing to do."""
     tenants = {tenant.code: tenant for tenant in installation.directory}
     tenant = tenants.get(wanted.code)
-    identity = _identity_change(tenant, wanted)
+    identity = _identity_change(installation, tenant, wanted)
     changes = [identity] if identity else []
     enabled = tenant.enabled - {KERNEL} if tenant else frozenset()
     for name in installation.registry.closure(wanted.plugins):
@@ -85,6 +85,7 @@ async def apply_tenant(
             locales=wanted.locales,
             brand=wanted.brand,
             domains=wanted.domains,
+            cell=wanted.cell,
         )
         await enable_plugins(installation, wanted.code, dict(wanted.plugins))
         wished = installation.registry.closure(wanted.plugins)
@@ -113,11 +114,11 @@ async def _load(
         report(f"{files.name} of {code}", done, total)
 
     progress(0, 1)
-    async with installation.unit_of_work(tenant) as uow:
+    async with installation.unit_of_work(tenant, plugin=files.plugin) as uow:
         # A schedule of a season is more than one request's worth of work.
         await uow.hot("SELECT set_config('statement_timeout', '300000', true)")
         sentence: str = await files.load(uow, paths, progress)
-    async with installation.database.owner() as owner:
+    async with installation.cell(tenant).owner() as owner:
         await owner.execute(_REMEMBER, code, files.plugin, files.name, digest)
     progress(1, 1)
     return sentence
@@ -140,7 +141,8 @@ async def _changed_files(
     installation: Installation, wanted: TenantDefinition
 ) -> list[tuple[TenantFiles, list[Path], bytes]]:
     changed = []
-    async with installation.database.owner() as owner:
+    cell = await installation.directory.cell_of(wanted.code) or wanted.cell
+    async with installation.cells[cell].owner() as owner:
         for name in installation.registry.closure(wanted.plugins):
             for files in installation.registry[name].files:
                 paths = sorted(wanted.folder.glob(files.pattern))
@@ -156,9 +158,23 @@ async def _changed_files(
     return changed
 
 
-def _identity_change(tenant: Tenant | None, wanted: TenantDefinition) -> Change | None:
+def _identity_change(
+    installation: Installation, tenant: Tenant | None, wanted: TenantDefinition
+) -> Change | None:
+    if wanted.cell not in installation.cells:
+        raise Invalid(
+            f"There is no cell {wanted.cell!r} here.",
+            code="unknown-cell",
+            mend=f"Known are: {', '.join(installation.cells)}; see PSS_CELLS.",
+        )
     if tenant is None:
         return Change("create", f"tenant {wanted.code}", wanted.name)
+    if tenant.cell != wanted.cell:
+        raise Conflict(
+            f"The tenant {wanted.code!r} lives in the cell {tenant.cell!r}, not {wanted.cell!r}.",
+            code="cell-fixed",
+            mend="Correct 'cell' in its tenant.toml, or move it there with 'pss tenant move'.",
+        )
     running = {
         "name": tenant.name,
         "currency": tenant.currency,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -12,8 +13,10 @@ import asyncpg
 import msgspec
 import structlog
 
-from pss_kernel.errors import Conflict, Invalid
+from pss_kernel.config import CONTROL_CELL
+from pss_kernel.errors import Conflict, Invalid, TenantUnknown, Unavailable
 from pss_kernel.persistence._migrations import knows, pending, replay
+from pss_kernel.tenancy._directory import SEEN_EVERYWHERE_SECONDS
 from pss_kernel.tenancy._tenant import KERNEL
 from pss_kernel.validation import explain
 
@@ -28,10 +31,12 @@ __all__ = [
     "disable_plugin",
     "enable_pending",
     "enable_plugins",
+    "writers_gone",
 ]
 
 _log = structlog.get_logger("pss.tenancy")
 _KERNEL_MIGRATIONS = Path(__file__).parent / "migrations"
+_ENDING = {"enabled", "enabling", "disabling", "failed", "quarantined"}
 CODE = re.compile(r"[a-z][a-z0-9_]{1,40}", re.ASCII)
 
 _CREATE = """
@@ -49,6 +54,9 @@ GRANT USAGE ON SCHEMA pss TO "{role}";
 GRANT INSERT ON pss.outbox TO "{role}";
 GRANT USAGE ON SEQUENCE pss.outbox_id_seq TO "{role}";
 """
+_PLACE = """
+INSERT INTO pss.placement (tenant, cell) VALUES ($1, $2) ON CONFLICT (tenant) DO NOTHING
+"""
 _TENANT = """
 INSERT INTO pss.tenant (code, name, schema_name, role, currency, time_zone, locales, brand)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)
@@ -61,8 +69,25 @@ INSERT INTO pss.tenant_plugin (tenant, plugin, state, version, revision, reason,
 VALUES ($1, $2, $3, $4, $5, $6, coalesce($7::jsonb, '{}'))
 ON CONFLICT (tenant, plugin) DO UPDATE SET state = excluded.state, version = excluded.version,
   revision = coalesce(excluded.revision, tenant_plugin.revision), reason = excluded.reason,
-  settings = coalesce($7::jsonb, tenant_plugin.settings), changed_at = now()
+  settings = coalesce($7::jsonb, tenant_plugin.settings), changed_at = now(),
+  since = CASE WHEN tenant_plugin.state = excluded.state THEN tenant_plugin.since ELSE now() END
 """
+_ENABLING = """
+INSERT INTO pss.tenant_plugin (tenant, plugin, state)
+SELECT $1, unnest($2::text[]), 'enabling'
+ON CONFLICT (tenant, plugin) DO UPDATE
+  SET state = 'enabling', reason = NULL, changed_at = now(), since = now()
+WHERE tenant_plugin.state <> 'enabled'
+"""
+_GO_TO = """
+UPDATE pss.tenant_plugin SET state = $3, reason = $4, changed_at = now(), since = now()
+WHERE tenant = $1 AND plugin = ANY($2) AND state <> $3
+"""
+# Everything that has begun to write by now: the horizon passes it when it has ended.
+_HORIZON = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric"
+_PASSED = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::numeric >= $1"
+_FINISH_SECONDS = 40.0  # longer than a forgotten transaction may last
+_LOOK_SECONDS = 0.05
 
 
 class MigrationFailed(Conflict):
@@ -75,8 +100,9 @@ class MigrationFailed(Conflict):
 async def _tenant_transaction(
     installation: Installation, code: str
 ) -> AsyncIterator[asyncpg.Connection]:
-    """A transaction of the owner's that nobody else changes this tenant beside."""
-    async with installation.database.owner() as owner, owner.transaction():
+    """A transaction of the owner's, in the tenant's cell, that nobody else changes it beside."""
+    database = installation.cells[await _cell_of(installation, code)]
+    async with database.owner() as owner, owner.transaction():
         await owner.execute("SET LOCAL lock_timeout = '10s'")
         await owner.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", code)
         yield owner
@@ -92,8 +118,12 @@ async def create_tenant(
     locales: Iterable[str] = ("en",),
     brand: dict[str, Any] | None = None,
     domains: Iterable[str] = (),
+    cell: str = CONTROL_CELL,
 ) -> Tenant:
-    """Create or change a tenant; idempotent. Its schema has the kernel's tables afterwards."""
+    """Create or change a tenant; idempotent. Its schema has the kernel's tables afterwards.
+
+    ``cell``: where a new one shall live; one that exists stays where it is.
+    """
     if not CODE.fullmatch(code):
         raise Invalid(
             f"{code!r} can't be a tenant's code.",
@@ -102,6 +132,16 @@ async def create_tenant(
         )
     roles = installation.database.roles
     schema, role = f"t_{code}", roles.tenant(code)
+    # Its place and its host names first: they are decided in one place for all cells. What is
+    # claimed for a tenant that is then not made is found again by the next try.
+    async with installation.database.owner() as owner, owner.transaction():
+        await owner.execute(_PLACE, code, cell)
+        await _set_domains(
+            owner,
+            code,
+            [domain.lower() for domain in domains],
+            installation.config.base_domain.lower(),
+        )
     async with _tenant_transaction(installation, code) as owner:
         await owner.execute(_CREATE.format(role=role, app=roles.app, schema=schema))
         await owner.execute(
@@ -114,12 +154,6 @@ async def create_tenant(
             time_zone,
             list(locales),
             msgspec.json.encode(brand or {}).decode(),
-        )
-        await _set_domains(
-            owner,
-            code,
-            [domain.lower() for domain in domains],
-            installation.config.base_domain.lower(),
         )
         await _migrate(owner, installation, code, KERNEL, _KERNEL_MIGRATIONS, None)
     await installation.directory.refresh()
@@ -141,31 +175,33 @@ async def enable_plugins(
         errors = explain(given, registry[name].settings) if given is not None else []
         if errors:
             raise Invalid(f"The settings of {name!r} are not valid.", errors=errors)
-    newly: list[str] = []
-    for name in names:
+    known = installation.directory.by_code(code)
+    newly = [name for name in names if name not in known.enabled]
+    if newly:
+        async with _tenant_transaction(installation, code) as owner:
+            await owner.execute(_ENABLING, code, newly)
+    for place, name in enumerate(names):
         given = settings.get(name)
-        known = installation.directory.by_code(code).plugins.get(name)
         try:
             async with _tenant_transaction(installation, code) as owner:
                 await _migrate(owner, installation, code, name, registry.migrations_of(name), given)
         except asyncpg.PostgresError as error:
-            await _mark_failed(installation, code, name, error)
+            await _mark_failed(installation, code, name, str(error))
+            for one in names[place + 1 :]:
+                if one in newly and name in registry.closure([one]):
+                    await _mark_failed(installation, code, one, f"It needs {name!r}, which failed.")
             raise MigrationFailed(
                 f"The tables of the plugin {name!r} could not be made for {code!r}: {error}.",
                 mend="Nothing of it was kept; mend the plugin and enable it again.",
             ) from error
-        if known is None or known.state != "enabled":
-            newly.append(name)
     await installation.directory.refresh()
     return newly
 
 
-async def _mark_failed(
-    installation: Installation, code: str, name: str, error: asyncpg.PostgresError
-) -> None:
+async def _mark_failed(installation: Installation, code: str, name: str, reason: str) -> None:
     """The plugin does not serve this tenant until it is enabled again, and says why."""
     async with _tenant_transaction(installation, code) as owner:
-        await owner.execute(_STATE, code, name, "failed", None, None, str(error), None)
+        await owner.execute(_STATE, code, name, "failed", None, None, reason, None)
     await installation.directory.refresh()
 
 
@@ -174,29 +210,66 @@ async def disable_plugin(
 ) -> list[str]:
     """Disable a plugin; its data stays. Answers what was disabled.
 
-    Raises Conflict where enabled plugins need it, unless ``cascade``.
+    New requests are refused at once, those in flight finish, and then it is disabled; that takes
+    as long as a change needs to be seen everywhere. Raises Conflict where enabled plugins need it,
+    unless ``cascade``; Unavailable where requests in flight don't end: run it again.
     """
     tenant = installation.directory.by_code(code)
     _ = installation.registry[name]
-    if name not in tenant.enabled:
+    ending = {one for one, state in tenant.plugins.items() if state.state in _ENDING}
+    if name not in ending:
         return []
-    needing = [one for one in installation.registry.dependents(name) if one in tenant.enabled]
+    needing = [one for one in installation.registry.dependents(name) if one in ending]
     if needing and not cascade:
         raise Conflict(
             f"{', '.join(needing)} need the plugin {name!r}.",
             code="plugin-required",
             mend="Disable those first, or give --cascade.",
         )
+    names = [*needing, name]
     async with _tenant_transaction(installation, code) as owner:
-        for one in [*needing, name]:
-            await owner.execute(
-                "UPDATE pss.tenant_plugin SET state = 'disabled', changed_at = now() "
-                "WHERE tenant = $1 AND plugin = $2",
-                code,
-                one,
-            )
+        await owner.execute(_GO_TO, code, names, "disabling", None)
     await installation.directory.refresh()
-    return [*needing, name]
+    await writers_gone(installation, code)
+    async with _tenant_transaction(installation, code) as owner:
+        await owner.execute(_GO_TO, code, names, "disabled", None)
+    await installation.directory.refresh()
+    return names
+
+
+async def writers_gone(installation: Installation, code: str) -> None:
+    """Wait until every process has seen a change, and what had begun to write before has ended.
+
+    Raises Unavailable where a transaction lasts longer than any may.
+    """
+    await asyncio.sleep(SEEN_EVERYWHERE_SECONDS)
+    database = installation.cells[await _cell_of(installation, code)]
+    async with database.owner() as owner:
+        horizon = await owner.fetchval(_HORIZON)
+        try:
+            async with asyncio.timeout(_FINISH_SECONDS):
+                while not await owner.fetchval(_PASSED, horizon):  # noqa: ASYNC110 - another's end
+                    await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError as error:
+            raise Unavailable(
+                f"Requests that had begun before have not ended after {_FINISH_SECONDS:g} s.",
+                code="still-in-use",
+                mend="Run the same command again.",
+            ) from error
+
+
+async def _cell_of(installation: Installation, code: str) -> str:
+    """The cell that the tenant lives in, as decided. Raises TenantUnknown, Invalid."""
+    cell = await installation.directory.cell_of(code)
+    if cell is None:
+        raise TenantUnknown(f"There is no tenant {code!r}.")
+    if cell not in installation.cells:
+        raise Invalid(
+            f"The tenant {code!r} lives in the cell {cell!r}, which is not configured here.",
+            code="unknown-cell",
+            mend=f"Name it in PSS_CELLS and set PSS_CELL_{cell.upper()}_DATABASE_URL.",
+        )
+    return cell
 
 
 async def enable_pending(installation: Installation) -> None:

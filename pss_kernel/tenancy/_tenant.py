@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
+
+from pss_kernel.config import CONTROL_CELL
 
 __all__ = ["KERNEL", "PluginState", "Tenant"]
 
@@ -17,6 +20,7 @@ class PluginState:
     """The state of one plugin for one tenant; ``settings`` as stored, not yet decoded."""
 
     state: str
+    since: datetime
     version: str | None
     revision: str | None
     reason: str | None
@@ -35,6 +39,10 @@ class Tenant:
     time_zone: str
     locales: tuple[str, ...]
     brand: dict[str, Any]
+    cell: str = CONTROL_CELL
+    """The database cluster that it lives in."""
+    placement: str = "active"
+    """``active``, ``moving`` between cells, or ``deleting`` after a waiting time."""
     domains: tuple[str, ...] = ()
     plugins: dict[str, PluginState] = field(default_factory=dict)
     decoded_settings: dict[type, Any] = field(default_factory=dict, repr=False)
@@ -44,6 +52,18 @@ class Tenant:
     def enabled(self) -> frozenset[str]:
         """The names of the plugins that serve this tenant now."""
         return frozenset(name for name, one in self.plugins.items() if one.state == "enabled")
+
+    def consumes(self, plugin: str, occurred_at: datetime) -> bool:
+        """Whether an event of that moment is for the plugin: it was enabled then, or is now.
+
+        While it is being disabled, it is still given what it should know.
+        """
+        state = self.plugins.get(plugin)
+        if state is None:
+            return False
+        return state.state in {"enabled", "disabling"} or (
+            state.state == "disabled" and occurred_at < state.since
+        )
 
     @cached_property
     def binding(self) -> str:

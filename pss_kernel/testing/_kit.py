@@ -107,7 +107,7 @@ class TestKit:
 
     async def api_key(self, tenant: Tenant, scopes: list[str]) -> str:
         """A new API key of the tenant."""
-        async with self.installation.database.owner() as owner:
+        async with self.installation.cell(tenant).owner() as owner:
             key = await create_api_key(owner, tenant=tenant.code, name="test", scopes=scopes)
         await self.installation.directory.refresh()
         return key
@@ -119,7 +119,7 @@ class TestKit:
         """
         total = 0
         for _ in range(_ROUNDS):
-            async with self.installation.database.relay_engine.begin() as connection:
+            async with self.installation.cell(tenant).relay_engine.begin() as connection:
                 rows = (await connection.execute(_TAKE, {"tenant": tenant.code})).all()
             if not rows:
                 return total

@@ -61,7 +61,7 @@ def relaying(request: pytest.FixtureRequest, installation: Installation) -> Inst
     config = msgspec.structs.replace(
         installation.config, amqp_url=request.getfixturevalue("amqp_url")
     )
-    beside = Installation(config, installation.registry, installation.database)
+    beside = Installation(config, installation.registry, installation.cells)
     beside.directory = installation.directory
     return beside
 
@@ -167,9 +167,9 @@ class TestDelivery:
         """A process that has not yet heard of it looks again before it drops the event."""
         fresh = await kit.make_tenant(plugins=["notes"])
         directory = kit.installation.directory
-        stale = directory._snapshot
+        stale = directory._snapshot, dict(directory._cells)
         await enable_plugins(kit.installation, fresh.code, {"echo": None})
-        directory._snapshot = stale
+        directory._snapshot, directory._cells = stale
         await deliver(kit.installation, _envelope(fresh, "n1"))
         assert ["n1"] == await _traces(kit, fresh, "copy")
 
@@ -326,7 +326,7 @@ class TestRelay:
             _relay, "_attempts", lambda: AsyncRetrying(stop=stop_after_attempt(2), reraise=True)
         )
         config = msgspec.structs.replace(installation.config, amqp_url=amqp_url)
-        beside = Installation(config, installation.registry, installation.database)
+        beside = Installation(config, installation.registry, installation.cells)
         beside.directory = installation.directory
         connection = await aio_pika.connect(amqp_url)
         async with connection, _working(beside):

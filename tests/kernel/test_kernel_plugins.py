@@ -412,16 +412,16 @@ class TestEnablement:
     ) -> None:
         """A slow reading of an older state does not replace a newer one."""
         directory = kit.installation.directory
-        read, slow, go_on = directory._read, asyncio.Event(), asyncio.Event()
+        read, slow, go_on = directory._look, asyncio.Event(), asyncio.Event()
 
-        async def read_slowly(driver: Any, number: int) -> Any:
-            snapshot = await read(driver, number)
+        async def read_slowly(cell: str) -> Any:
+            snapshot = await read(cell)
             if not slow.is_set():
                 slow.set()
                 await go_on.wait()
             return snapshot
 
-        monkeypatch.setattr(directory, "_read", read_slowly)
+        monkeypatch.setattr(directory, "_look", read_slowly)
         first = asyncio.create_task(kit.make_tenant())
         await slow.wait()
         second = asyncio.create_task(kit.make_tenant(code=f"late_{kit._run}"))

@@ -91,7 +91,7 @@ def _differences(connection: Connection, metadata: MetaData) -> list[Any]:
 
 async def _compare(installation: Installation, registry: Registry) -> dict[str, list[Any]]:
     """What differs for each plugin of the registry, in a tenant that has all of them."""
-    beside = Installation(installation.config, registry, installation.database)
+    beside = Installation(installation.config, registry, installation.cells)
     tenant = await TestKit(beside).make_tenant(plugins=list(registry.plugins))
 
     async def connect() -> asyncpg.Connection:

@@ -11,11 +11,11 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
-from pss_kernel import Conflict, Invalid, Tenant, Unavailable
+from pss_kernel import Conflict, Invalid, Tenant, Unavailable, UnitOfWork
 from pss_kernel.auth import Actor
 from pss_kernel.testing import TestKit
 from pss_notes import store
-from pss_notes.contracts import Exhausted, NoteWritten
+from pss_notes.contracts import Exhausted, NoteWritten, title_of
 
 _WAITING = text("""
 SELECT convert_from(payload, 'UTF8')::jsonb AS envelope FROM pss.outbox
@@ -299,3 +299,18 @@ async def test_copy_in(kit: TestKit, tenant: Tenant) -> None:
             await uow.copy_in("note", ["note_id", "body"], [("more", "x")])
             raise ZeroDivisionError
     assert 500 == await _count(kit, tenant, "note")
+
+
+async def test_whose_code_runs(kit: TestKit, scripts: dict[str, Any]) -> None:
+    """A unit of work knows the plugin at work: the route's, and inside a hook the implementer's."""
+    tenant = await kit.make_tenant(plugins=["echo"])
+    seen = []
+
+    async def title(uow: UnitOfWork, _body: str) -> None:
+        seen.append(uow.plugin)
+
+    scripts["notes title"] = title
+    async with kit.installation.unit_of_work(tenant, plugin="echo") as uow:
+        await uow.call(title_of, body="x")
+        seen.append(uow.plugin)
+    assert ["notes", "echo"] == seen

@@ -43,7 +43,7 @@ async def staff_facts(
 
 async def _of(installation: Installation, code: str) -> StaffFacts:
     tenant = installation.directory.by_code(code)
-    async with installation.database.owner() as owner:
+    async with installation.cell(tenant).owner() as owner:
         key = await create_api_key(
             owner,
             tenant=code,
