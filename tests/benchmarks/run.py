@@ -17,12 +17,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+from figure import Figure
 from load import Figures, Request, run_load
 from statements import Statement, pgbench_script, recorded
 
@@ -40,22 +41,6 @@ SECONDS = float(os.environ.get("PSS_BENCH_SECONDS", "6"))
 CONNECTIONS = 8
 MARKETS_ASKED = 60
 HEADERS = {"PSS-Tenant": TENANT}
-
-
-@dataclass
-class Figure:
-    """One line of the report."""
-
-    name: str
-    value: float
-    unit: str
-    limit: float | None = None
-    limit_name: str = ""
-
-    @property
-    def ratio(self) -> float | None:
-        """Of the limit."""
-        return self.value / self.limit if self.limit else None
 
 
 def main() -> None:
