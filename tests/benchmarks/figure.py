@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["Figure"]
+__all__ = ["Figure", "show"]
 
 
 @dataclass
@@ -21,3 +23,14 @@ class Figure:
     def ratio(self) -> float | None:
         """Of the limit."""
         return self.value / self.limit if self.limit else None
+
+
+def show(figures: Iterable[Figure]) -> None:
+    """Print a row for each; ratios travel between machines better than absolutes do."""
+    for one in figures:
+        beside = (
+            f"{one.limit:>12,.1f} {one.unit:4} {one.ratio:>7.2f}  {one.limit_name}"
+            if one.limit and one.ratio
+            else ""
+        )
+        sys.stdout.write(f"{one.name:38}{one.value:>12,.1f} {one.unit:4}{beside}\n")
