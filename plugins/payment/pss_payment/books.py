@@ -1,8 +1,9 @@
 """The ledger in the database: locking an order's account, posting, adding up."""
 
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy import RowMapping, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from pss_kernel import Conflict, UnitOfWork, new_id
@@ -11,7 +12,7 @@ from .contracts import DepositsShort, Entry
 from .ledger import balances, check_entries, deposits_change
 from .models import ledger_entry, order_account
 
-__all__ = ["balance", "entries_of", "lock_account", "post"]
+__all__ = ["balance", "entries_of", "lock_account", "post", "posted_since"]
 
 
 async def lock_account(uow: UnitOfWork, order_id: str, currency: str) -> RowMapping:
@@ -73,6 +74,14 @@ async def post(
     ]
     # One statement: the database checks the balance of what a statement inserts.
     await uow.execute(insert(ledger_entry).values(rows))
+
+
+async def posted_since(uow: UnitOfWork, order_id: str, period: timedelta) -> bool:
+    """Whether the last posting of the order is younger than ``period``."""
+    statement = select(func.max(ledger_entry.c.posted_at) > func.now() - literal(period)).where(
+        ledger_entry.c.order_id == order_id
+    )
+    return bool(await uow.scalar(statement))
 
 
 async def entries_of(uow: UnitOfWork, order_id: str) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 Amounts named ``…_minor`` are integers in the currency's minor units.
 """
 
+from datetime import timedelta
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -23,6 +24,7 @@ __all__ = [
     "balance_of_order",
     "open_gateway",
     "post_entries",
+    "posted_within",
 ]
 
 Account = Literal[
@@ -166,6 +168,11 @@ async def post_entries(
     DepositsShort when ``customer_deposits`` would go below nothing: after a cancellation the
     deposits are gone, so a late issue of documents fails here.
     """
+
+
+@service
+async def posted_within(uow: UnitOfWork, order_id: str, period: timedelta) -> bool:
+    """Whether anything was posted for the order in the last `period`, by the database's clock."""
 
 
 @service

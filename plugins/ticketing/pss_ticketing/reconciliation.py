@@ -7,7 +7,7 @@ from msgspec import Struct
 from sqlalchemy import RowMapping, func, select
 
 from pss_kernel import Money, UnitOfWork
-from pss_payment.contracts import balance_of_order
+from pss_payment.contracts import balance_of_order, posted_within
 
 from .models import ticket, ticket_coupon
 from .sales import sales_to_check
@@ -90,7 +90,7 @@ async def _check(
     balance = await balance_of_order(uow, row["order_id"])
     documents = totals.get(row["order_id"], DocumentTotals())
     found = disagreement(row["status"], documents, balance, settled=row["settled"])
-    if found is None:
+    if found is None or await _is_being_cancelled(uow, row, balance):
         return None
     return Disagreement(
         order_id=row["order_id"],
@@ -99,6 +99,19 @@ async def _check(
         balance={
             account: Money.of(minor, row["currency"]) for account, minor in balance.items() if minor
         },
+    )
+
+
+async def _is_being_cancelled(uow: UnitOfWork, row: RowMapping, balance: Mapping[str, int]) -> bool:
+    """Whether the ledger has just settled a cancellation whose documents end in a moment.
+
+    The two are consumers of one event, in transactions of their own.
+    """
+    settled = not (balance.get("ticket_revenue", 0) or balance.get("tax_payable", 0))
+    return (
+        row["status"] == "issued"
+        and settled
+        and await posted_within(uow, row["order_id"], _SETTLED_FOR)
     )
 
 

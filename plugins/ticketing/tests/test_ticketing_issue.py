@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -110,6 +110,7 @@ class Others:
     cancelled_meanwhile: bool = False
     postings: list[list[Entry]] = field(default_factory=list)
     flagged: list[str] = field(default_factory=list)
+    posted_lately: bool = False
 
     async def order_by_id(self, _uow: UnitOfWork, _order_id: str) -> Order:
         return self.order
@@ -136,6 +137,9 @@ class Others:
             balance[entry.account] = before + entry.debit_minor - entry.credit_minor
         return balance
 
+    async def posted_within(self, _uow: UnitOfWork, _order_id: str, _period: timedelta) -> bool:
+        return self.posted_lately
+
 
 @pytest.fixture
 def others(monkeypatch: pytest.MonkeyPatch) -> Others:
@@ -151,6 +155,7 @@ def others(monkeypatch: pytest.MonkeyPatch) -> Others:
         monkeypatch.setattr(issue, name, getattr(played, name))
     monkeypatch.setattr(jobs, "mark_needs_attention", played.mark_needs_attention)
     monkeypatch.setattr(reconciliation, "balance_of_order", played.balance_of_order)
+    monkeypatch.setattr(reconciliation, "posted_within", played.posted_within)
     return played
 
 
@@ -218,6 +223,25 @@ async def test_numbers_are_never_issued_twice(
         for number in numbers
     ]
     assert [f"991{serial}" for serial in range(2400000001, 2400000037)] == sorted(taken)
+
+
+async def test_documents_end_a_moment_after_the_money(
+    make_tenant: Any, unit_of_work: Begin, others: Others
+) -> None:
+    """A cancellation that the ledger has just settled is no disagreement; one left so is."""
+    tenant = await airline(make_tenant)
+    await pay(unit_of_work, tenant)
+    others.postings.append(
+        [
+            Entry(account=entry.account, debit_minor=entry.credit_minor, credit_minor=0)
+            for entry in others.postings[0]
+            if entry.account in {"ticket_revenue", "tax_payable"}
+        ]
+    )
+    others.posted_lately = True
+    assert [] == await disagreements(unit_of_work, tenant)
+    others.posted_lately = False
+    assert ["ord_1"] == await disagreements(unit_of_work, tenant)
 
 
 async def test_a_range_used_up_leaves_nothing_half_issued(
