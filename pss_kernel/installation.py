@@ -23,6 +23,7 @@ from pss_kernel.persistence._embedded import EmbeddedPostgres
 from pss_kernel.persistence._migrations import upgrade_control
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy import Directory, Tenant
+from pss_kernel.tenancy._absent import refuse_absent
 from pss_kernel.tenancy._provision import enable_pending
 from pss_kernel.tenancy._tenant import KERNEL
 
@@ -111,11 +112,14 @@ async def open_installation(
     """Start (embedded) or reach the database, bring its control schema up to date, and go.
 
     ``upgrade_plugins`` also brings the tables of every tenant to the installed versions; a
-    command that is about one tenant leaves the others alone.
+    command that is about one tenant leaves the others alone. ``strict``: an installed plugin that
+    can't be used, or an enabled one that isn't here, is an error instead of being left out.
 
     Raises Unavailable where the database can't be reached.
     """
-    registry = registry or Registry.discover(strict=strict)
+    registry = registry or Registry.discover()
+    if strict:
+        registry.refuse_broken()
     async with AsyncExitStack() as stack:
         cells = {}
         for cell in (_control_cell(config), *config.cells):
@@ -123,6 +127,8 @@ async def open_installation(
         installation = Installation(config, registry, cells)
         stack.push_async_callback(installation.close)
         await _prepare(installation)
+        if strict:
+            refuse_absent(installation)
         if upgrade_plugins:
             await enable_pending(installation)
         installation.directory.start()

@@ -21,6 +21,7 @@ from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.observability import configure_logging
 from pss_kernel.registry import Registry
+from pss_kernel.tenancy._absent import report_absent
 
 __all__ = ["application", "build", "create_app"]
 
@@ -124,6 +125,7 @@ class _Opening:
         registry = Registry.discover()
         registry.report_broken()
         async with open_installation(self._config, registry) as installation:
+            report_absent(installation)
             self._app = create_app(installation)
             yield
 

@@ -25,6 +25,7 @@ from pss_kernel.config import Config
 from pss_kernel.errors import Problem
 from pss_kernel.installation import open_installation
 from pss_kernel.registry import Registry
+from pss_kernel.tenancy._absent import plugins_absent
 
 __all__ = ["register"]
 
@@ -71,7 +72,7 @@ async def _checks(config: Config) -> list[Check]:
             for one in registry.broken
         ),
         _data_dir(config),
-        await _database(config, registry),
+        *await _database(config, registry),
         await _service("rabbitmq", config.amqp_url, "PSS_AMQP_URL", _rabbitmq),
         await _service("redis", config.redis_url, "PSS_REDIS_URL", _redis),
     ]
@@ -98,18 +99,22 @@ def _data_dir(config: Config) -> Check:
     )
 
 
-async def _database(config: Config, registry: Registry) -> Check:
+async def _database(config: Config, registry: Registry) -> list[Check]:
     kind = "server" if config.database_url else "embedded"
     try:
         async with open_installation(config, registry) as installation:
             async with installation.database.owner() as owner:
                 version = await owner.fetchval("SHOW server_version")
             count = len(list(installation.directory))
+            absent = plugins_absent(installation)
     except (Problem, OSError) as error:
         detail = error.detail if isinstance(error, Problem) else str(error)
         mend = error.mend if isinstance(error, Problem) else None
-        return Check("database", "failed", detail, mend or "")
-    return Check("database", "ok", f"PostgreSQL {version} ({kind}), {count} tenants")
+        return [Check("database", "failed", detail, mend or "")]
+    return [
+        Check("database", "ok", f"PostgreSQL {version} ({kind}), {count} tenants"),
+        *(Check("plugins", "failed", one.sentence) for one in absent),
+    ]
 
 
 async def _service(

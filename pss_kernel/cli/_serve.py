@@ -24,12 +24,16 @@ from pss_kernel.config import Config, make_data_folder
 from pss_kernel.errors import Invalid
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.registry import Registry
+from pss_kernel.tenancy._absent import report_absent
 from pss_kernel.tenancy._file import load_tenant
 from pss_kernel.tenancy._plan import apply_tenant
 
 __all__ = ["register", "serve"]
 
 _APPLICATION = "pss_api.app:application"
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse to start where a plugin can't be used.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -58,9 +62,7 @@ def _serve_command(
     tenants: Annotated[
         Path, typer.Option(help="With --demo: the folder of tenant folders.")
     ] = Path("tenants"),
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse to start with a broken plugin.")
-    ] = False,
+    strict: Strict = False,
     with_worker: Annotated[
         bool, typer.Option("--worker/--no-worker", help="Run a worker beside the server.")
     ] = True,
@@ -74,17 +76,11 @@ def _serve_command(
         port=port,
         workers=workers,
         with_worker=with_worker,
-        registry=_usable_plugins(strict=strict),
+        registry=installed_plugins(),
+        strict=strict,
         demo_tenants=tenants if demo else None,
         ready=lambda base: _print_next(base, demo=demo),
     )
-
-
-def _usable_plugins(*, strict: bool) -> Registry:
-    registry = installed_plugins()
-    if strict:
-        registry.refuse_broken()
-    return registry
 
 
 def serve(
@@ -97,6 +93,7 @@ def serve(
     registry: Registry,
     demo_tenants: Path | None,
     ready: Callable[[str], None],
+    strict: bool = False,
 ) -> None:
     """Prepare the database, start what runs beside, and serve until a signal ends it."""
     check_port_free(host, port)
@@ -105,7 +102,7 @@ def serve(
     children = Children(config.data_dir)
     try:
         children.start_sidecars(registry)
-        asyncio.run(_serve_prepared(config, registry, demo_tenants))
+        asyncio.run(_serve_prepared(config, registry, demo_tenants, strict=strict))
         children.wait_for_sidecars()
         if with_worker:
             children.start_worker()
@@ -138,8 +135,10 @@ def _announce(base: str, ready: Callable[[str], None]) -> None:
     ready(base)
 
 
-async def _serve_prepared(config: Config, registry: Registry, demo_tenants: Path | None) -> None:
-    async with open_installation(config, registry) as installation:
+async def _serve_prepared(
+    config: Config, registry: Registry, demo_tenants: Path | None, *, strict: bool
+) -> None:
+    async with open_installation(config, registry, strict=strict) as installation:
         if demo_tenants is not None:
             await apply_folder(installation, demo_tenants)
 
@@ -197,7 +196,7 @@ def _tenant_codes(base: str) -> list[str]:
     ]
 
 
-def _worker_command(data_dir: DataDir = None) -> None:
+def _worker_command(strict: Strict = False, data_dir: DataDir = None) -> None:
     """Relay events, run their handlers and the recurring jobs, until interrupted."""
     from pss_kernel.messaging._worker import run_worker  # noqa: PLC0415 - slow, worker only
 
@@ -208,7 +207,10 @@ def _worker_command(data_dir: DataDir = None) -> None:
         loop = asyncio.get_running_loop()
         for one in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(one, stop.set)
-        async with open_installation(config, installed_plugins()) as installation:
+        registry = installed_plugins()
+        registry.report_broken()
+        async with open_installation(config, registry, strict=strict) as installation:
+            report_absent(installation)
             await run_worker(installation, stop)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

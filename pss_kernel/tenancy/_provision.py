@@ -215,7 +215,8 @@ async def disable_plugin(
     unless ``cascade``; Unavailable where requests in flight don't end: run it again.
     """
     tenant = installation.directory.by_code(code)
-    _ = installation.registry[name]
+    if name not in tenant.plugins:  # one that is gone from this machine can still be disabled
+        _ = installation.registry[name]
     ending = {one for one, state in tenant.plugins.items() if state.state in _ENDING}
     if name not in ending:
         return []

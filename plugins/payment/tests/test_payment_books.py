@@ -11,7 +11,13 @@ from sqlalchemy.exc import IntegrityError
 
 from pss_kernel import Conflict, Invalid, Problem, Tenant, new_id
 from pss_kernel.testing import TestKit
-from pss_payment.contracts import DepositsShort, Entry, balance_of_order, post_entries
+from pss_payment.contracts import (
+    DepositsShort,
+    Entry,
+    balance_of_order,
+    post_entries,
+    posted_within,
+)
 from pss_payment.ledger import capture_entries
 from pss_payment.models import ledger_entry
 
@@ -138,3 +144,11 @@ async def test_database_refuses_changes(
             await uow.execute(text(change))
     async with unit_of_work(tenant) as uow:
         assert -1000 == (await balance_of_order(uow, order_id))["customer_deposits"]
+
+
+async def test_postings_within_a_period(tenant: Tenant, unit_of_work: Any, order_id: str) -> None:
+    """A posting is recent for so long by the database's clock, and an order without one never."""
+    async with unit_of_work(tenant) as uow:
+        assert await posted_within(uow, order_id, dt.timedelta(hours=1))
+        assert not await posted_within(uow, order_id, dt.timedelta(0))
+        assert not await posted_within(uow, new_id("ord"), dt.timedelta(hours=1))
