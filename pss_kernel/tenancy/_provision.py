@@ -50,10 +50,10 @@ GRANT USAGE ON SCHEMA "{schema}" TO "{role}";
 ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}"
   GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{role}";
 ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}" GRANT USAGE ON SEQUENCES TO "{role}";
-GRANT USAGE ON SCHEMA pss TO "{role}";
-GRANT INSERT ON pss.outbox TO "{role}";
-GRANT USAGE ON SEQUENCE pss.outbox_id_seq TO "{role}";
 """
+# Last in its transaction: until that ends, no other role is given the same membership.
+_JOIN = 'GRANT "{tenants}" TO "{role}"'
+
 _PLACE = """
 INSERT INTO pss.placement (tenant, cell) VALUES ($1, $2) ON CONFLICT (tenant) DO NOTHING
 """
@@ -156,6 +156,7 @@ async def create_tenant(
             msgspec.json.encode(brand or {}).decode(),
         )
         await _migrate(owner, installation, code, KERNEL, _KERNEL_MIGRATIONS, None)
+        await owner.execute(_JOIN.format(tenants=roles.tenants, role=role))
     await installation.directory.refresh()
     return installation.directory.by_code(code)
 
