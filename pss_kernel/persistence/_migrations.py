@@ -140,8 +140,16 @@ def pending(folder: Path, current: str | None) -> tuple[Revision, ...]:
     return every[names.index(current) + 1 :] if current in names else ()
 
 
-async def replay(connection: asyncpg.Connection, revisions: tuple[Revision, ...]) -> None:
-    """Run rendered migrations on a connection that is bound to the tenant's schema."""
-    for one in revisions:
-        if one.sql.strip():
-            await connection.execute(one.sql)
+async def replay(
+    connection: asyncpg.Connection, revisions: tuple[Revision, ...], schema: str | None = None
+) -> None:
+    """Run rendered migrations in one go, in a transaction.
+
+    In the tenant's ``schema``, or on a connection that is bound to it already.
+    """
+    script = "\n".join(one.sql for one in revisions if one.sql.strip())
+    if not script:
+        return
+    if schema is not None:
+        script = f"SET LOCAL search_path = \"{schema}\";\n{script}\n;SET LOCAL search_path = ''"
+    await connection.execute(script)
