@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from pss_kernel.config import CONTROL_CELL, Config
 from pss_kernel.errors import Invalid
+from pss_kernel.persistence._owners import OwnerPool
 
 __all__ = ["Database", "Roles", "disconnected"]
 
@@ -45,6 +46,11 @@ class Roles(msgspec.Struct, frozen=True):
     def relay(self) -> str:
         """Works on the outbox and the job table."""
         return f"{self.prefix}pss_relay"
+
+    @property
+    def tenants(self) -> str:
+        """What every tenant's role may do in the control schema: append to the outbox."""
+        return f"{self.prefix}pss_tenant"
 
     def tenant(self, code: str) -> str:
         """A tenant's own role: may touch its schema and nothing else."""
@@ -97,6 +103,7 @@ class Database:
         self._app_url = _checked(app_url or owner_url)
         if embedded:
             self._app_url = self._app_url.set(username=self.roles.app)
+        self._owners = OwnerPool(connect_arguments(self._owner_url))
         self._own_login = embedded or app_url is not None
         self.engine = self._engine(self.roles.app, pool_size=config.pool_size)
         self.relay_engine = create_async_engine(
@@ -153,16 +160,12 @@ class Database:
 
     @asynccontextmanager
     async def owner(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection as the owner, for provisioning and migrations."""
-        connection = await asyncpg.connect(
-            **connect_arguments(self._owner_url),
-            server_settings={"search_path": "", "application_name": "pss owner"},
-            timeout=5,
-        )
-        try:
+        """A connection as the owner, for provisioning and migrations.
+
+        Kept for the next use for a while; nothing that one use sets is seen by another.
+        """
+        async with self._owners.connection() as connection:
             yield connection
-        finally:
-            await connection.close()
 
     def owner_engine(self) -> AsyncEngine:
         """For Alembic, which wants an engine."""
@@ -178,6 +181,7 @@ class Database:
         """Close every pooled connection."""
         await self.engine.dispose()
         await self.relay_engine.dispose()
+        await self._owners.close()
 
 
 def connect_arguments(url: URL) -> dict[str, Any]:

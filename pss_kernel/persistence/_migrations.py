@@ -23,7 +23,8 @@ __all__ = ["Revision", "knows", "pending", "replay", "revisions_of", "upgrade_co
 _PACKAGED = Path(__file__).parents[1] / "_migrations"
 _CHECKED_OUT = Path(__file__).parents[2] / "migrations"
 
-# The rights of the three shared roles. Tenant roles are given theirs when they are created.
+# The rights of the shared roles. Every tenant's role is a member of the last: rights given to each
+# by itself would all stand in one row of the catalogue, which is full after some 2,400 of them.
 _ROLES = """
 DO $$
 DECLARE wanted text;
@@ -41,11 +42,23 @@ BEGIN
   END IF;
 END $$;
 ALTER ROLE "{app}" {login};
+DO $$
+DECLARE one text;
+BEGIN
+  FOR one IN SELECT t.role FROM pss.tenant t JOIN pg_roles r ON r.rolname = t.role
+             WHERE NOT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+                               WHERE m.member = r.oid AND g.rolname = '{tenants}') LOOP
+    EXECUTE format('GRANT %I TO %I', '{tenants}', one);
+  END LOOP;
+END $$;
 ALTER ROLE "{app}" SET search_path = '';
 GRANT USAGE ON SCHEMA pss TO "{control}", "{relay}";
-GRANT SELECT ON pss.tenant, pss.tenant_domain, pss.tenant_plugin, pss.api_key, pss.change,
-  pss.placement
+GRANT SELECT ON pss.tenant, pss.tenant_domain, pss.tenant_plugin, pss.api_key,
+  pss.placement, pss.tenant_change
   TO "{control}";
+GRANT USAGE ON SCHEMA pss TO "{tenants}";
+GRANT INSERT ON pss.outbox TO "{tenants}";
+GRANT USAGE ON SEQUENCE pss.outbox_id_seq TO "{tenants}";
 GRANT SELECT, INSERT, UPDATE, DELETE ON pss.outbox, pss.outbox_dead, pss.job TO "{relay}";
 GRANT USAGE ON SEQUENCE pss.outbox_dead_id_seq TO "{relay}";
 """
@@ -74,7 +87,8 @@ async def upgrade_control(database: Database) -> None:
         await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('pss control'))")
         await connection.run_sync(upgrade)
         roles = database.roles
-        names = ", ".join(f"'{name}'" for name in (roles.app, roles.control, roles.relay))
+        shared = (roles.app, roles.control, roles.relay, roles.tenants)
+        names = ", ".join(f"'{name}'" for name in shared)
         raw = await connection.get_raw_connection()
         assert raw.driver_connection is not None
         await raw.driver_connection.execute(
@@ -83,6 +97,7 @@ async def upgrade_control(database: Database) -> None:
                 app=roles.app,
                 control=roles.control,
                 relay=roles.relay,
+                tenants=roles.tenants,
                 login="LOGIN" if database.embedded else "NOINHERIT",
             )
         )
@@ -125,8 +140,16 @@ def pending(folder: Path, current: str | None) -> tuple[Revision, ...]:
     return every[names.index(current) + 1 :] if current in names else ()
 
 
-async def replay(connection: asyncpg.Connection, revisions: tuple[Revision, ...]) -> None:
-    """Run rendered migrations on a connection that is bound to the tenant's schema."""
-    for one in revisions:
-        if one.sql.strip():
-            await connection.execute(one.sql)
+async def replay(
+    connection: asyncpg.Connection, revisions: tuple[Revision, ...], schema: str | None = None
+) -> None:
+    """Run rendered migrations in one go, in a transaction.
+
+    In the tenant's ``schema``, or on a connection that is bound to it already.
+    """
+    script = "\n".join(one.sql for one in revisions if one.sql.strip())
+    if not script:
+        return
+    if schema is not None:
+        script = f"SET LOCAL search_path = \"{schema}\";\n{script}\n;SET LOCAL search_path = ''"
+    await connection.execute(script)

@@ -1,8 +1,8 @@
 """The tenants, their domains, plugins and keys, cached in each process.
 
-A single number in each cell's control schema rises with every change; each process looks at it
-a few times a second and reads the tables again when it rose, so a change is seen everywhere
-within a second without a restart.
+Each process asks every cell a few times a second which tenants have changed since it last looked,
+and reads those again, so a change is seen everywhere within a second without a restart, and costs
+the same however many tenants there are.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pss_kernel.auth import ApiKey
 from pss_kernel.config import CONTROL_CELL
 from pss_kernel.errors import TenantUnknown
 from pss_kernel.persistence._database import Database, disconnected
+from pss_kernel.tenancy._cell import Cell, look
 from pss_kernel.tenancy._tenant import PluginState, Tenant
 
 __all__ = ["SEEN_EVERYWHERE_SECONDS", "Directory"]
@@ -30,35 +31,7 @@ _REFRESH_SECONDS = 0.25
 SEEN_EVERYWHERE_SECONDS = 1.0
 """After so long every process that reaches the database has seen a change."""
 
-_TENANTS = """
-SELECT t.code, t.name, t.schema_name, t.role, t.currency, t.time_zone, t.locales, t.brand,
-       coalesce((SELECT jsonb_object_agg(p.plugin, jsonb_build_object(
-                   'state', p.state, 'since', p.since, 'version', p.version,
-                   'revision', p.revision, 'reason', p.reason, 'settings', p.settings))
-                 FROM pss.tenant_plugin p WHERE p.tenant = t.code), '{}') AS plugins
-FROM pss.tenant t
-"""
-_KEYS = """
-SELECT key_id, tenant, name, secret_digest, scopes, expires_at FROM pss.api_key
-WHERE revoked_at IS NULL
-"""
-_PLACEMENTS = """
-SELECT p.tenant, p.cell, p.state,
-       coalesce((SELECT array_agg(d.host ORDER BY d.host) FROM pss.tenant_domain d
-                 WHERE d.tenant = p.tenant), '{}') AS domains
-FROM pss.placement p ORDER BY p.tenant
-"""
 _PLACED = "SELECT cell, state FROM pss.placement WHERE tenant = $1"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Cell:
-    """What one cell says: the tenants that it has, and their keys."""
-
-    number: int = -1
-    tenants: dict[str, asyncpg.Record] = field(default_factory=dict)
-    keys: tuple[ApiKey, ...] = ()
-    placements: tuple[asyncpg.Record, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +48,7 @@ class Directory:
     def __init__(self, cells: Mapping[str, Database], base_domain: str) -> None:
         self._databases = cells
         self._suffix = f".{base_domain.lower()}"
-        self._cells = dict.fromkeys(cells, _Cell())
+        self._cells = dict.fromkeys(cells, Cell())
         self._snapshot = _Snapshot()
         self._refreshing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -131,12 +104,15 @@ class Directory:
                 raise control
             failed = {name for name, one in read.items() if isinstance(one, BaseException)}
             await self._note_unreachable({name: read[name] for name in failed})
-            cells = {name: one for name, one in read.items() if isinstance(one, _Cell)}
-            unchanged = all(cell is self._cells[name] for name, cell in cells.items())
-            if unchanged and failed == self._snapshot.unreachable:
+            cells = {
+                name: one
+                for name, one in read.items()
+                if isinstance(one, Cell) and one is not self._cells[name]
+            }
+            if not cells and failed == self._snapshot.unreachable:
                 return False
+            self._snapshot = self._merged(cells, frozenset(failed))
             self._cells |= cells
-            self._snapshot = self._merged(frozenset(failed))
         return True
 
     async def _note_unreachable(self, failed: dict[str, Any]) -> None:
@@ -159,36 +135,35 @@ class Directory:
                 await driver.execute(f'SET LOCAL ROLE "{database.roles.control}"')
                 yield driver
 
-    async def _look(self, name: str) -> _Cell:
+    async def _look(self, name: str) -> Cell:
         """A cell as it is now; the same object while nothing has changed there."""
-        known = self._cells[name]
         async with self._reading(self._databases[name]) as driver:
-            number = await driver.fetchval("SELECT number FROM pss.change")
-            if number == known.number:
-                return known
-            return _Cell(
-                number,
-                {row["code"]: row for row in await driver.fetch(_TENANTS)},
-                tuple(_key(row) for row in await driver.fetch(_KEYS)),
-                tuple(await driver.fetch(_PLACEMENTS)) if name == CONTROL_CELL else (),
-            )
+            return await look(driver, self._cells[name], placements=name == CONTROL_CELL)
 
-    def _merged(self, unreachable: frozenset[str]) -> _Snapshot:
-        """Each tenant as the cell says that its placement names."""
-        tenants = {
-            placed["tenant"]: _tenant(row, placed)
-            for placed in self._cells[CONTROL_CELL].placements
-            if placed["cell"] in self._cells
-            and (row := self._cells[placed["cell"]].tenants.get(placed["tenant"])) is not None
-        }
-        keys = {
-            key.key_id: key
-            for name, cell in self._cells.items()
-            for key in cell.keys
-            if key.tenant in tenants and tenants[key.tenant].cell == name
-        }
-        hosts = {host: tenant for tenant in tenants.values() for host in tenant.domains}
-        return _Snapshot(tenants, hosts, keys, unreachable)
+    def _merged(self, cells: dict[str, Cell], unreachable: frozenset[str]) -> _Snapshot:
+        """What is known now, with those tenants made anew that changed in any of these cells.
+
+        Each tenant is as the cell says that its placement names.
+        """
+        before, now = self._cells, self._cells | cells
+        codes = {code for name in cells for code in cells[name].changed}
+        tenants, hosts = dict(self._snapshot.tenants), dict(self._snapshot.hosts)
+        keys = dict(self._snapshot.keys)
+        for code in codes:
+            for host in tenants[code].domains if code in tenants else ():
+                hosts.pop(host, None)
+            for key in (one for cell in before.values() for one in cell.keys.get(code, ())):
+                keys.pop(key.key_id, None)
+        for code in codes:
+            tenants.pop(code, None)
+            placed = now[CONTROL_CELL].placements.get(code)
+            cell = now.get(placed["cell"]) if placed else None
+            if cell is None or code not in cell.tenants:
+                continue
+            tenants[code] = _tenant(cell.tenants[code], placed)
+            hosts |= dict.fromkeys(tenants[code].domains, tenants[code])
+            keys |= {key.key_id: key for key in cell.keys.get(code, ())}
+        return _Snapshot(dict(sorted(tenants.items())), hosts, keys, unreachable)
 
     def start(self) -> None:
         """Keep up with changes until ``stop``."""
@@ -232,15 +207,4 @@ def _tenant(row: asyncpg.Record, placed: asyncpg.Record) -> Tenant:
         placement=placed["state"],
         domains=tuple(placed["domains"]),
         plugins=msgspec.convert(row["plugins"], dict[str, PluginState]),
-    )
-
-
-def _key(row: asyncpg.Record) -> ApiKey:
-    return ApiKey(
-        row["key_id"],
-        row["tenant"],
-        row["name"],
-        row["secret_digest"],
-        frozenset(row["scopes"]),
-        row["expires_at"],
     )

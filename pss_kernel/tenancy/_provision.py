@@ -22,6 +22,7 @@ from pss_kernel.validation import explain
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
+    from pss_kernel.persistence import Database
     from pss_kernel.tenancy._tenant import Tenant
 
 __all__ = [
@@ -50,13 +51,14 @@ GRANT USAGE ON SCHEMA "{schema}" TO "{role}";
 ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}"
   GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{role}";
 ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}" GRANT USAGE ON SEQUENCES TO "{role}";
-GRANT USAGE ON SCHEMA pss TO "{role}";
-GRANT INSERT ON pss.outbox TO "{role}";
-GRANT USAGE ON SEQUENCE pss.outbox_id_seq TO "{role}";
 """
+# Last in its transaction: until that ends, no other role is given the same membership.
+_JOIN = 'GRANT "{tenants}" TO "{role}"'
+
 _PLACE = """
 INSERT INTO pss.placement (tenant, cell) VALUES ($1, $2) ON CONFLICT (tenant) DO NOTHING
 """
+_PLACED = "SELECT cell FROM pss.placement WHERE tenant = $1"
 _TENANT = """
 INSERT INTO pss.tenant (code, name, schema_name, role, currency, time_zone, locales, brand)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)
@@ -101,11 +103,18 @@ async def _tenant_transaction(
     installation: Installation, code: str
 ) -> AsyncIterator[asyncpg.Connection]:
     """A transaction of the owner's, in the tenant's cell, that nobody else changes it beside."""
-    database = installation.cells[await _cell_of(installation, code)]
-    async with database.owner() as owner, owner.transaction():
+    database = await _database_of(installation, code)
+    async with database.owner() as owner, _changing(owner, code):
+        yield owner
+
+
+@asynccontextmanager
+async def _changing(owner: asyncpg.Connection, code: str) -> AsyncIterator[None]:
+    """A transaction in which this tenant is changed, by nobody else at the same time."""
+    async with owner.transaction():
         await owner.execute("SET LOCAL lock_timeout = '10s'")
         await owner.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", code)
-        yield owner
+        yield
 
 
 async def create_tenant(
@@ -136,13 +145,15 @@ async def create_tenant(
     # claimed for a tenant that is then not made is found again by the next try.
     async with installation.database.owner() as owner, owner.transaction():
         await owner.execute(_PLACE, code, cell)
+        cell = await owner.fetchval(_PLACED, code)
         await _set_domains(
             owner,
             code,
             [domain.lower() for domain in domains],
             installation.config.base_domain.lower(),
         )
-    async with _tenant_transaction(installation, code) as owner:
+    database = _configured(installation, code, cell)
+    async with database.owner() as owner, _changing(owner, code):
         await owner.execute(_CREATE.format(role=role, app=roles.app, schema=schema))
         await owner.execute(
             _TENANT,
@@ -156,6 +167,7 @@ async def create_tenant(
             msgspec.json.encode(brand or {}).decode(),
         )
         await _migrate(owner, installation, code, KERNEL, _KERNEL_MIGRATIONS, None)
+        await owner.execute(_JOIN.format(tenants=roles.tenants, role=role))
     await installation.directory.refresh()
     return installation.directory.by_code(code)
 
@@ -177,23 +189,28 @@ async def enable_plugins(
             raise Invalid(f"The settings of {name!r} are not valid.", errors=errors)
     known = installation.directory.by_code(code)
     newly = [name for name in names if name not in known.enabled]
-    if newly:
-        async with _tenant_transaction(installation, code) as owner:
-            await owner.execute(_ENABLING, code, newly)
-    for place, name in enumerate(names):
-        given = settings.get(name)
-        try:
-            async with _tenant_transaction(installation, code) as owner:
-                await _migrate(owner, installation, code, name, registry.migrations_of(name), given)
-        except asyncpg.PostgresError as error:
-            await _mark_failed(installation, code, name, str(error))
-            for one in names[place + 1 :]:
-                if one in newly and name in registry.closure([one]):
-                    await _mark_failed(installation, code, one, f"It needs {name!r}, which failed.")
-            raise MigrationFailed(
-                f"The tables of the plugin {name!r} could not be made for {code!r}: {error}.",
-                mend="Nothing of it was kept; mend the plugin and enable it again.",
-            ) from error
+    database = await _database_of(installation, code)
+    at = ""
+    try:
+        async with database.owner() as owner:
+            if newly:
+                async with _changing(owner, code):
+                    await owner.execute(_ENABLING, code, newly)
+            for at in names:
+                folder, given = registry.migrations_of(at), settings.get(at)
+                async with _changing(owner, code):
+                    await _migrate(owner, installation, code, at, folder, given)
+    except asyncpg.PostgresError as error:
+        if not at:
+            raise
+        await _mark_failed(installation, code, at, str(error))
+        for one in names[names.index(at) + 1 :]:
+            if one in newly and at in registry.closure([one]):
+                await _mark_failed(installation, code, one, f"It needs {at!r}, which failed.")
+        raise MigrationFailed(
+            f"The tables of the plugin {at!r} could not be made for {code!r}: {error}.",
+            mend="Nothing of it was kept; mend the plugin and enable it again.",
+        ) from error
     await installation.directory.refresh()
     return newly
 
@@ -244,7 +261,7 @@ async def writers_gone(installation: Installation, code: str) -> None:
     Raises Unavailable where a transaction lasts longer than any may.
     """
     await asyncio.sleep(SEEN_EVERYWHERE_SECONDS)
-    database = installation.cells[await _cell_of(installation, code)]
+    database = await _database_of(installation, code)
     async with database.owner() as owner:
         horizon = await owner.fetchval(_HORIZON)
         try:
@@ -259,18 +276,22 @@ async def writers_gone(installation: Installation, code: str) -> None:
             ) from error
 
 
-async def _cell_of(installation: Installation, code: str) -> str:
-    """The cell that the tenant lives in, as decided. Raises TenantUnknown, Invalid."""
+async def _database_of(installation: Installation, code: str) -> Database:
+    """Of the cell that the tenant lives in, as decided. Raises TenantUnknown, Invalid."""
     cell = await installation.directory.cell_of(code)
     if cell is None:
         raise TenantUnknown(f"There is no tenant {code!r}.")
+    return _configured(installation, code, cell)
+
+
+def _configured(installation: Installation, code: str, cell: str) -> Database:
     if cell not in installation.cells:
         raise Invalid(
             f"The tenant {code!r} lives in the cell {cell!r}, which is not configured here.",
             code="unknown-cell",
             mend=f"Name it in PSS_CELLS and set PSS_CELL_{cell.upper()}_DATABASE_URL.",
         )
-    return cell
+    return installation.cells[cell]
 
 
 async def enable_pending(installation: Installation) -> None:
@@ -317,9 +338,7 @@ async def _migrate(
         "SELECT revision FROM pss.tenant_plugin WHERE tenant = $1 AND plugin = $2", code, name
     )
     waiting = pending(folder, row["revision"] if row else None)
-    await owner.execute(f'SET LOCAL search_path = "t_{code}"')
-    await replay(owner, waiting)
-    await owner.execute("SET LOCAL search_path = ''")
+    await replay(owner, waiting, f"t_{code}")
     plugin = installation.registry.plugins.get(name)
     await owner.execute(
         _STATE,
