@@ -272,7 +272,9 @@ class TestRelay:
                 return [note.id] == await _traces(kit, tenant, "copy")
 
             await eventually(arrived)
-        assert (3, [note.id]) == (tries, await _traces(kit, tenant, "index"))
+        assert tries >= 3  # a broker may deliver once more
+        assert [note.id] == await _traces(kit, tenant, "copy")
+        assert [note.id] == await _traces(kit, tenant, "index")
 
     async def test_in_place_the_dead_rest_in_a_table(
         self,
