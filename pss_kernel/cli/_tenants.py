@@ -21,13 +21,13 @@ from pss_kernel.cli._context import (
 from pss_kernel.cli._progress import whole_progress
 from pss_kernel.installation import Installation
 from pss_kernel.tenancy import Tenant
+from pss_kernel.tenancy._file import load_tenant
 from pss_kernel.tenancy._folders import (
     Outcome,
     TenantsFailed,
     apply_plans,
     find_folders,
-    load_tenants,
-    make_plans,
+    plan_folders,
 )
 from pss_kernel.tenancy._plan import Change, Plan, apply_tenant
 from pss_kernel.tenancy._provision import KERNEL
@@ -56,8 +56,7 @@ def plan(
     found = find_folders(folders)
 
     async def work(installation: Installation) -> list[Plan]:
-        wanted = load_tenants(found, installation.registry)
-        return await make_plans(installation, wanted, parallel=parallel)
+        return await plan_folders(installation, found, parallel=parallel)
 
     plans = with_installation(work, data_dir)
     outcomes = [
@@ -84,15 +83,14 @@ def apply(
     alone = found == folders[:1]
 
     async def one(installation: Installation) -> list[Outcome]:
-        (wanted,) = load_tenants(found, installation.registry)
+        wanted = load_tenant(found[0], installation.registry)
         with progress_bars() as report:
             changes = await apply_tenant(installation, wanted, report)
         state: Literal["applied", "unchanged"] = "applied" if changes else "unchanged"
         return [Outcome(tenant=wanted.code, state=state, changes=changes)]
 
     async def many(installation: Installation) -> list[Outcome]:
-        wanted = load_tenants(found, installation.registry)
-        plans = await make_plans(installation, wanted, parallel=parallel)
+        plans = await plan_folders(installation, found, parallel=parallel)
         with whole_progress("tenants") as (report, done):
             return await apply_plans(
                 installation, plans, parallel=parallel, report=report, done=done

@@ -17,14 +17,13 @@ import structlog
 from pss_kernel.errors import Conflict, Invalid, Problem
 from pss_kernel.persistence import database_problem
 from pss_kernel.plugin import FileFinding
-from pss_kernel.registry import Registry
 from pss_kernel.tenancy._file import InvalidTenant, TenantDefinition, load_tenant
 from pss_kernel.tenancy._plan import Change, Plan, Report, carry_out, make_plan
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
 
-__all__ = ["Outcome", "TenantsFailed", "apply_plans", "find_folders", "load_tenants", "make_plans"]
+__all__ = ["Outcome", "TenantsFailed", "apply_plans", "find_folders", "plan_folders"]
 
 _log = structlog.get_logger("pss.tenancy")
 T = TypeVar("T")
@@ -59,19 +58,6 @@ def find_folders(paths: Iterable[Path]) -> list[Path]:
     return list(found.values())
 
 
-def load_tenants(folders: list[Path], registry: Registry) -> list[TenantDefinition]:
-    """Read and check every ``tenant.toml``. Raises InvalidTenant with the errors of all."""
-    loaded: list[TenantDefinition] = []
-    problems: list[tuple[Path, Problem]] = []
-    for folder in folders:
-        try:
-            loaded.append(load_tenant(folder, registry))
-        except Problem as problem:
-            problems.append((folder, problem))
-    _refuse(problems, list(_claimed_twice(loaded)))
-    return loaded
-
-
 def _claimed_twice(loaded: list[TenantDefinition]) -> Iterable[FileFinding]:
     """Codes and host names that two of the folders want."""
     first: dict[tuple[str, str], Path] = {}
@@ -87,11 +73,20 @@ def _claimed_twice(loaded: list[TenantDefinition]) -> Iterable[FileFinding]:
                 )
 
 
-async def make_plans(
-    installation: Installation, wanted: list[TenantDefinition], *, parallel: int
+async def plan_folders(
+    installation: Installation, folders: list[Path], *, parallel: int
 ) -> list[Plan]:
-    """The plan of each tenant, in order. Raises InvalidTenant with what stands against any."""
+    """Check every file of every folder, and plan each tenant, in order.
+
+    Raises the only problem that there is, or InvalidTenant with what stands against any.
+    """
+    loaded: list[TenantDefinition] = []
     problems: list[tuple[Path, Problem]] = []
+    for folder in folders:
+        try:
+            loaded.append(load_tenant(folder, installation.registry))
+        except Problem as problem:
+            problems.append((folder, problem))
 
     async def plan(one: TenantDefinition) -> Plan | None:
         try:
@@ -103,8 +98,8 @@ async def make_plans(
             problems.append((one.folder, said))
         return None
 
-    plans = await _each(plan, wanted, parallel)
-    _refuse(sorted(problems, key=lambda one: one[0]))
+    plans = await _each(plan, loaded, parallel)
+    _refuse(sorted(problems, key=lambda one: one[0]), list(_claimed_twice(loaded)))
     return [one for one in plans if one is not None]
 
 
@@ -168,13 +163,11 @@ async def _each(work: Callable[[T], Awaitable[U]], items: list[T], parallel: int
     return [task.result() for task in tasks]
 
 
-def _refuse(
-    problems: list[tuple[Path, Problem]], findings: list[FileFinding] | None = None
-) -> None:
+def _refuse(problems: list[tuple[Path, Problem]], findings: list[FileFinding]) -> None:
     """Raises the only problem as it is, several as the findings of an InvalidTenant."""
     if len(problems) == 1 and not findings:
         raise problems[0][1]
-    told = list(findings or ())
+    told = findings
     for folder, problem in problems:
         if isinstance(problem, InvalidTenant):
             told += problem.findings
