@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -13,9 +12,9 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from pss_kernel.cli._progress import progress_bars
 from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.observability import configure_logging
@@ -97,26 +96,3 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
     if not console.is_terminal:
         console = Console(width=_UNLIMITED)  # for other programs, a row is a line
     console.print(table)
-
-
-@contextmanager
-def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """A report function that shows a bar for each thing that takes long."""
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("  {task.description}"),
-        BarColumn(bar_width=30),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bars:
-        tasks: dict[str, Any] = {}
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
-
-        yield report

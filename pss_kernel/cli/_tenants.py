@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -17,52 +18,121 @@ from pss_kernel.cli._context import (
     progress_bars,
     with_installation,
 )
+from pss_kernel.cli._progress import whole_progress
 from pss_kernel.installation import Installation
 from pss_kernel.tenancy import Tenant
 from pss_kernel.tenancy._file import load_tenant
-from pss_kernel.tenancy._plan import Change, apply_tenant, plan_tenant
+from pss_kernel.tenancy._folders import (
+    Outcome,
+    TenantsFailed,
+    apply_plans,
+    find_folders,
+    plan_folders,
+)
+from pss_kernel.tenancy._plan import Change, Plan, apply_tenant
 from pss_kernel.tenancy._provision import KERNEL
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Tenants and the files that describe them.", no_args_is_help=True)
-_Folder = Annotated[Path, typer.Argument(help="The tenant's folder, with its tenant.toml.")]
+_Folders = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Folders of tenants, each with its tenant.toml; or folders that hold such folders.",
+        metavar="FOLDER...",
+    ),
+]
+_Parallel = Annotated[
+    int,
+    typer.Option(min=1, max=32, help="Tenants at once, and owner's connections to each cell."),
+]
 
 
-@app.command(epilog=examples("pss tenant plan tenants/aurelis"))
-def plan(folder: _Folder, data_dir: DataDir = None, json: Json = False) -> None:
+@app.command(epilog=examples("pss tenant plan tenants/aurelis", "pss tenant plan tenants --json"))
+def plan(
+    folders: _Folders, parallel: _Parallel = 4, data_dir: DataDir = None, json: Json = False
+) -> None:
     """Print what 'apply' would change; changes nothing."""
+    found = find_folders(folders)
 
-    async def work(installation: Installation) -> list[Change]:
-        return await plan_tenant(installation, load_tenant(folder, installation.registry))
+    async def work(installation: Installation) -> list[Plan]:
+        return await plan_folders(installation, found, parallel=parallel)
 
-    changes = with_installation(work, data_dir)
-    if json:
-        print_json({"changes": changes})
-        return
-    for change in changes:
-        sys.stdout.write(f"{change}\n")
-    if not changes:
-        sys.stdout.write("Nothing to change.\n")
+    plans = with_installation(work, data_dir)
+    outcomes = [
+        Outcome(tenant=one.wanted.code, state="planned", changes=one.changes)
+        if one.changes
+        else Outcome(tenant=one.wanted.code, state="unchanged")
+        for one in plans
+    ]
+    _tell(outcomes, json=json, alone=found == folders[:1], each_change=True)
 
 
-@app.command(epilog=examples("pss tenant apply tenants/aurelis"))
-def apply(folder: _Folder, data_dir: DataDir = None, json: Json = False) -> None:
-    """Make what runs equal to the folder; running it again changes nothing."""
+@app.command(
+    epilog=examples(
+        "pss tenant apply tenants/aurelis",
+        "pss tenant apply tenants --parallel 8",
+        "pss tenant apply tenants/aurelis tenants/pipit --json",
+    )
+)
+def apply(
+    folders: _Folders, parallel: _Parallel = 4, data_dir: DataDir = None, json: Json = False
+) -> None:
+    """Make what runs equal to the folders; running it again changes nothing."""
+    found = find_folders(folders)
+    alone = found == folders[:1]
 
-    async def work(installation: Installation) -> list[Change]:
-        wanted = load_tenant(folder, installation.registry)
+    async def one(installation: Installation) -> list[Outcome]:
+        wanted = load_tenant(found[0], installation.registry)
         with progress_bars() as report:
-            return await apply_tenant(installation, wanted, report)
+            changes = await apply_tenant(installation, wanted, report)
+        state: Literal["applied", "unchanged"] = "applied" if changes else "unchanged"
+        return [Outcome(tenant=wanted.code, state=state, changes=changes)]
 
-    changes = with_installation(work, data_dir)
+    async def many(installation: Installation) -> list[Outcome]:
+        plans = await plan_folders(installation, found, parallel=parallel)
+        with whole_progress("tenants") as (report, done):
+            return await apply_plans(
+                installation, plans, parallel=parallel, report=report, done=done
+            )
+
+    outcomes = with_installation(one if alone else many, data_dir)
+    _tell(outcomes, json=json, alone=alone, each_change=alone)
+    failed = [outcome.tenant for outcome in outcomes if outcome.state == "failed"]
+    if failed:
+        raise TenantsFailed(
+            f"{len(failed)} of {len(outcomes)} tenants could not be applied: {', '.join(failed)}.",
+            mend="Mend what is said of each, and run the same command again.",
+        )
+
+
+def _tell(outcomes: list[Outcome], *, json: bool, alone: bool, each_change: bool) -> None:
+    """For people and machines; ``alone``: it was about one tenant's folder."""
     if json:
-        print_json({"changes": changes})
+        print_json({"changes": outcomes[0].changes} if alone else {"tenants": outcomes})
         return
-    for change in changes:
-        sys.stdout.write(f"{change}\n")
-    if not changes:
+    for outcome in outcomes:
+        if outcome.error is not None:
+            sys.stderr.write(f"{outcome.tenant}: {outcome.error}\n")
+        elif each_change:
+            for change in outcome.changes:
+                before = "" if alone else f"{outcome.tenant}: "
+                sys.stdout.write(f"{before}{change}\n")
+        elif outcome.changes:
+            sys.stdout.write(f"{outcome.tenant}: {_counted(outcome.changes)}\n")
+    if all(outcome.state == "unchanged" for outcome in outcomes):
         sys.stdout.write("Nothing to change.\n")
+    elif not alone:
+        states = Counter(outcome.state for outcome in outcomes)
+        said = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+        sys.stdout.write(f"{len(outcomes)} tenants: {said}.\n")
+
+
+def _counted(changes: list[Change]) -> str:
+    """Such as ``create 1, enable 10, load 2``."""
+    return ", ".join(
+        f"{action} {number}" for action, number in Counter(one.action for one in changes).items()
+    )
 
 
 @app.command("list", epilog=examples("pss tenant list", "pss tenant list --json"))

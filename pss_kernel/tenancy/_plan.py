@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 import structlog
 
-from pss_kernel.errors import Conflict, Invalid
+from pss_kernel.errors import Conflict, Invalid, TenantUnknown
 from pss_kernel.plugin import TenantFiles
 from pss_kernel.tenancy._file import InvalidTenant, TenantDefinition
 from pss_kernel.tenancy._provision import KERNEL, create_tenant, disable_plugin, enable_plugins
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from pss_kernel.installation import Installation
     from pss_kernel.tenancy._tenant import Tenant
 
-__all__ = ["Change", "apply_tenant", "plan_tenant"]
+__all__ = ["Change", "Plan", "apply_tenant", "carry_out", "make_plan", "plan_tenant"]
 
 _log = structlog.get_logger("pss.tenancy")
-_LOADED = "SELECT digest FROM pss.tenant_file WHERE tenant = $1 AND plugin = $2 AND name = $3"
+_LOADED = "SELECT plugin, name, digest FROM pss.tenant_file WHERE tenant = $1"
 _REMEMBER = """
 INSERT INTO pss.tenant_file (tenant, plugin, name, digest) VALUES ($1, $2, $3, $4)
 ON CONFLICT (tenant, plugin, name) DO UPDATE SET digest = excluded.digest, loaded_at = now()
@@ -43,10 +44,34 @@ class Change(msgspec.Struct, frozen=True):
         return f"{self.action} {self.what}" + (f": {self.detail}" if self.detail else "")
 
 
+class ChangedFiles(NamedTuple):
+    """Files of a tenant's folder that are to be loaded, and the digest of what they hold."""
+
+    files: TenantFiles
+    paths: list[Path]
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The differences between a tenant's folder and what runs; ``files`` are to be loaded."""
+
+    wanted: TenantDefinition
+    changes: list[Change]
+    files: list[ChangedFiles]
+
+
 async def plan_tenant(installation: Installation, wanted: TenantDefinition) -> list[Change]:
     """What ``apply_tenant`` would do, in its order; empty when there is nothing to do."""
-    tenants = {tenant.code: tenant for tenant in installation.directory}
-    tenant = tenants.get(wanted.code)
+    return (await make_plan(installation, wanted)).changes
+
+
+async def make_plan(installation: Installation, wanted: TenantDefinition) -> Plan:
+    """Look for the differences, and check the files that would be loaded.
+
+    Raises InvalidTenant with every error of those files; Invalid, Conflict.
+    """
+    tenant = _running(installation, wanted.code)
     identity = _identity_change(installation, tenant, wanted)
     changes = [identity] if identity else []
     enabled = tenant.enabled - {KERNEL} if tenant else frozenset()
@@ -62,10 +87,18 @@ async def plan_tenant(installation: Installation, wanted: TenantDefinition) -> l
         for name in reversed(list(installation.registry.plugins))
         if name in enabled and name not in installation.registry.closure(wanted.plugins)
     ]
-    for files, paths, _ in await _checked_files(installation, wanted):
+    checked = await _checked_files(installation, wanted, tenant)
+    for files, paths, _ in checked:
         names = ", ".join(str(path.relative_to(wanted.folder)) for path in paths)
         changes.append(Change("load", f"{files.name} of {files.plugin}", names))
-    return changes
+    return Plan(wanted, changes, checked)
+
+
+def _running(installation: Installation, code: str) -> Tenant | None:
+    try:
+        return installation.directory.by_code(code)
+    except TenantUnknown:
+        return None
 
 
 async def apply_tenant(
@@ -74,7 +107,16 @@ async def apply_tenant(
     report: Report = lambda _what, _done, _total: None,
 ) -> list[Change]:
     """Make it so. Idempotent: what is already as the folder says is left alone."""
-    changes = await plan_tenant(installation, wanted)
+    return await carry_out(installation, await make_plan(installation, wanted), report)
+
+
+async def carry_out(
+    installation: Installation,
+    plan: Plan,
+    report: Report = lambda _what, _done, _total: None,
+) -> list[Change]:
+    """Do what a plan says; killed on the way, the next plan has what is left."""
+    wanted, changes = plan.wanted, plan.changes
     if any(change.action != "load" for change in changes):
         await create_tenant(
             installation,
@@ -93,21 +135,19 @@ async def apply_tenant(
             if name in installation.registry.plugins:
                 await disable_plugin(installation, wanted.code, name, cascade=True)
     said: dict[str, str] = {}
-    for files, paths, digest in await _changed_files(installation, wanted):
-        said[f"{files.name} of {files.plugin}"] = await _load(
-            installation, wanted.code, files, paths, digest, report
-        )
+    for one in plan.files:
+        what = f"{one.files.name} of {one.files.plugin}"
+        said[what] = await _load(installation, wanted.code, one, report)
     return [msgspec.structs.replace(one, detail=said.get(one.what, one.detail)) for one in changes]
 
 
 async def _load(
     installation: Installation,
     code: str,
-    files: TenantFiles,
-    paths: list[Path],
-    digest: bytes,
+    changed: ChangedFiles,
     report: Report,
 ) -> str:
+    files, paths, digest = changed
     tenant = installation.directory.by_code(code)
 
     def progress(done: int, total: int) -> None:
@@ -125,10 +165,10 @@ async def _load(
 
 
 async def _checked_files(
-    installation: Installation, wanted: TenantDefinition
-) -> list[tuple[TenantFiles, list[Path], bytes]]:
+    installation: Installation, wanted: TenantDefinition, tenant: Tenant | None
+) -> list[ChangedFiles]:
     """The changed files, when there is no error in any. Raises InvalidTenant with all errors."""
-    changed = await _changed_files(installation, wanted)
+    changed = await _changed_files(installation, wanted, tenant)
     findings = [one for files, paths, _ in changed for path in paths for one in files.check(path)]
     if any(one.severity == "error" for one in findings):
         raise InvalidTenant(findings)
@@ -138,24 +178,28 @@ async def _checked_files(
 
 
 async def _changed_files(
-    installation: Installation, wanted: TenantDefinition
-) -> list[tuple[TenantFiles, list[Path], bytes]]:
-    changed = []
-    cell = await installation.directory.cell_of(wanted.code) or wanted.cell
-    async with installation.cells[cell].owner() as owner:
-        for name in installation.registry.closure(wanted.plugins):
-            for files in installation.registry[name].files:
-                paths = sorted(wanted.folder.glob(files.pattern))
-                if not paths:
-                    continue
-                digest = hashlib.sha256()
-                for path in paths:
-                    digest.update(str(path.relative_to(wanted.folder)).encode() + b"\0")
-                    digest.update(hashlib.sha256(path.read_bytes()).digest())
-                known = await owner.fetchval(_LOADED, wanted.code, name, files.name)
-                if known != digest.digest():
-                    changed.append((files, paths, digest.digest()))
-    return changed
+    installation: Installation, wanted: TenantDefinition, tenant: Tenant | None
+) -> list[ChangedFiles]:
+    found = list(_files_of(installation, wanted))
+    if not found or tenant is None:
+        return found
+    async with installation.cell(tenant).owner() as owner:
+        rows = await owner.fetch(_LOADED, wanted.code)
+    loaded = {(row["plugin"], row["name"]): row["digest"] for row in rows}
+    return [one for one in found if loaded.get((one.files.plugin, one.files.name)) != one.digest]
+
+
+def _files_of(installation: Installation, wanted: TenantDefinition) -> Iterator[ChangedFiles]:
+    for name in installation.registry.closure(wanted.plugins):
+        for files in installation.registry[name].files:
+            paths = sorted(wanted.folder.glob(files.pattern))
+            if not paths:
+                continue
+            digest = hashlib.sha256()
+            for path in paths:
+                digest.update(str(path.relative_to(wanted.folder)).encode() + b"\0")
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+            yield ChangedFiles(files, paths, digest.digest())
 
 
 def _identity_change(

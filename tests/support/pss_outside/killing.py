@@ -39,7 +39,7 @@ __all__ = ["Ended", "Moment", "Program", "moments", "say_statements"]
 
 _ENDS_WITHIN = 90.0  # seconds; a machine that is busy with other things may need them
 _warm = multiprocessing.get_context("forkserver")
-_warm.set_forkserver_preload(["pytest", "pss_kernel.cli"])
+_warm.set_forkserver_preload(["pytest", "pss_kernel.cli", "pss_api", "faststream_outbox"])
 
 
 @dataclass(frozen=True, slots=True)
