@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,8 +18,17 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from pss_kernel.persistence._database import Database
+from pss_kernel.persistence._made import objects_made
 
-__all__ = ["Revision", "knows", "pending", "replay", "revisions_of", "upgrade_control"]
+__all__ = [
+    "Revision",
+    "knows",
+    "pending",
+    "replay",
+    "revisions_of",
+    "tables_made",
+    "upgrade_control",
+]
 
 _PACKAGED = Path(__file__).parents[1] / "_migrations"
 _CHECKED_OUT = Path(__file__).parents[2] / "migrations"
@@ -130,3 +140,10 @@ async def replay(connection: asyncpg.Connection, revisions: tuple[Revision, ...]
     for one in revisions:
         if one.sql.strip():
             await connection.execute(one.sql)
+
+
+def tables_made(revisions: Iterable[Revision]) -> frozenset[str]:
+    """The names of the tables that are there after these migrations, from the first one on."""
+    return frozenset(
+        made.name for made in objects_made(one.sql for one in revisions) if made.kind == "TABLE"
+    )
