@@ -134,13 +134,20 @@ def _control_cell(config: Config) -> CellConfig:
         name=CONTROL_CELL,
         database_url=config.database_url or EMBEDDED,
         app_database_url=config.app_database_url,
+        direct_database_url=config.direct_database_url,
     )
 
 
 async def _database(stack: AsyncExitStack, config: Config, cell: CellConfig) -> Database:
     """The cell's database, started where it is an embedded one."""
     if cell.database_url != EMBEDDED:
-        return Database(config, cell.database_url, cell=cell.name, app_url=cell.app_database_url)
+        return Database(
+            config,
+            cell.database_url,
+            cell=cell.name,
+            app_url=cell.app_database_url,
+            direct_url=cell.direct_database_url,
+        )
     folder = config.data_dir
     if cell.name != CONTROL_CELL:
         folder = folder / "cells" / cell.name

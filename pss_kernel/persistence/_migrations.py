@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from pss_kernel.persistence._database import Database
+from pss_kernel.persistence._database import LIMITS, Database
 from pss_kernel.persistence._made import objects_made
 
 __all__ = [
@@ -52,6 +52,19 @@ BEGIN
 END $$;
 ALTER ROLE "{app}" {login};
 ALTER ROLE "{app}" SET search_path = '';
+-- Asked for by each connection as well, but a pooler does not pass that on. Whoever sets a limit
+-- of their own for the role keeps it.
+DO $$
+DECLARE wanted record;
+BEGIN
+  FOR wanted IN SELECT * FROM (VALUES {limits}) AS l (name, value) LOOP
+    IF NOT EXISTS (SELECT FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole,
+                   unnest(s.setconfig) AS one
+                   WHERE r.rolname = '{app}' AND starts_with(one, wanted.name || '=')) THEN
+      EXECUTE format('ALTER ROLE "{app}" SET %I = %L', wanted.name, wanted.value);
+    END IF;
+  END LOOP;
+END $$;
 GRANT USAGE ON SCHEMA pss TO "{control}", "{relay}";
 GRANT SELECT ON pss.tenant, pss.tenant_domain, pss.tenant_plugin, pss.api_key, pss.change,
   pss.placement
@@ -94,6 +107,7 @@ async def upgrade_control(database: Database) -> None:
                 control=roles.control,
                 relay=roles.relay,
                 login="LOGIN" if database.embedded else "NOINHERIT",
+                limits=", ".join(f"('{name}', '{value}')" for name, value in LIMITS.items()),
             )
         )
     await engine.dispose()

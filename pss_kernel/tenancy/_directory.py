@@ -32,6 +32,7 @@ SEEN_EVERYWHERE_SECONDS = 1.0
 
 _TENANTS = """
 SELECT t.code, t.name, t.schema_name, t.role, t.currency, t.time_zone, t.locales, t.brand,
+       t.strict_plugins,
        coalesce((SELECT jsonb_object_agg(p.plugin, jsonb_build_object(
                    'state', p.state, 'since', p.since, 'version', p.version,
                    'revision', p.revision, 'reason', p.reason, 'settings', p.settings))
@@ -230,6 +231,7 @@ def _tenant(row: asyncpg.Record, placed: asyncpg.Record) -> Tenant:
         brand=row["brand"],
         cell=placed["cell"],
         placement=placed["state"],
+        strict_plugins=row["strict_plugins"],
         domains=tuple(placed["domains"]),
         plugins=msgspec.convert(row["plugins"], dict[str, PluginState]),
     )
