@@ -8,6 +8,7 @@ database nothing costs none.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -113,9 +114,16 @@ class Binding:
         """The role at a savepoint."""
         return self._role
 
-    def reset(self, role: str | None) -> None:
-        """What PostgreSQL does with the role when it rolls back to a savepoint."""
+    async def roll_back_to(self, savepoint: str, role: str | None) -> None:
+        """Undo what came after a savepoint; PostgreSQL sets the role back with it.
+
+        What is already being raised must not be hidden by what can't be undone any more: the
+        connection went with a cancelled statement, or the savepoint was already released.
+        """
         self._role = role
+        if not self._driver.is_closed():
+            with contextlib.suppress(asyncpg.InvalidSavepointSpecificationError):
+                await self._driver.execute(f"ROLLBACK TO SAVEPOINT {savepoint}")
 
     async def _take_on(self, driver: asyncpg.Connection, role: str) -> None:
         self._role = None

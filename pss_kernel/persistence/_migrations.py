@@ -52,6 +52,12 @@ BEGIN
 END $$;
 ALTER ROLE "{app}" {login};
 ALTER ROLE "{app}" SET search_path = '';
+-- A temporary table would outlive its transaction, and stand before the next tenant's own.
+DO $$ BEGIN
+  IF has_database_privilege('public', current_database(), 'TEMPORARY') THEN
+    EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+  END IF;
+END $$;
 -- Asked for by each connection as well, but a pooler does not pass that on. Whoever sets a limit
 -- of their own for the role keeps it.
 DO $$

@@ -173,8 +173,7 @@ class UnitOfWork:
         self._savepoints += 1
         name = f"s{self._savepoints}"
         events, takes, role = self._events.mark(), len(self._takes), self._binding.mark()
-        driver = self._binding.open(self.plugin)
-        await driver.execute(f"SAVEPOINT {name}")
+        await self._binding.open(self.plugin).execute(f"SAVEPOINT {name}")
         try:
             yield
             # Refused where a statement failed inside and the failure was swallowed.
@@ -182,8 +181,7 @@ class UnitOfWork:
         except BaseException:
             self._events.reset(events)
             del self._takes[takes:]
-            self._binding.reset(role)
-            await driver.execute(f"ROLLBACK TO SAVEPOINT {name}")
+            await self._binding.roll_back_to(name, role)
             raise
 
     async def flush(self) -> None:

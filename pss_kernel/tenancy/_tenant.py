@@ -71,10 +71,13 @@ class Tenant:
         """Begins a transaction bound to this tenant, in one round trip.
 
         Role and search path are local to the transaction, so they end with it, also behind a
-        pooler. The names were checked when the tenant was made (lower-case letters, digits, _).
+        pooler. Before, what the connection's last user may have set for the session is reset, in
+        a transaction of its own: a ROLLBACK must not bring it back. The names were checked when
+        the tenant was made (lower-case letters, digits, _).
         """
         return (
-            f"BEGIN; SELECT set_config('role', '{role}', true), "
+            "BEGIN; RESET ALL; RESET ROLE; COMMIT; BEGIN; "
+            f"SELECT set_config('role', '{role}', true), "
             f"set_config('search_path', '\"{self.schema}\"', true)"
         )
 
