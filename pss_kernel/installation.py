@@ -182,6 +182,9 @@ def _unusable(database: Database, error: Exception) -> Invalid:
         mend = f"{mend[:-1]} (without it, an embedded one is used)."
     if "permission denied to set role" in said:
         mend = f"Set {prefix}APP_DATABASE_URL to the login pss_app: see docs/operations.md."
+    if "unsupported startup parameter" in str(error):  # PgBouncer's words
+        said = "it is a pooler's, and does not take what a connection asks for"
+        mend = f"Set PSS_POOLER=transaction: {prefix}APP_DATABASE_URL is a pooler's."
     return Invalid(
         f"The database at {database.owner_url.render_as_string()} can't be {verb}: {said}.",
         code="database-unusable",

@@ -6,12 +6,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import asyncpg
 import pytest
 from sqlalchemy import insert, select
 
 from pss_kernel import Problem, Tenant, UnitOfWork
+from pss_kernel.installation import Installation
 from pss_kernel.persistence._binding import TransactionEnded, TransactionFailed, UnitOfWorkEnded
 from pss_kernel.testing import TestKit
 from pss_notes import store
@@ -20,14 +22,27 @@ from pss_notes.models import note
 _WHO = "SELECT current_user::text AS role, current_schema()::text AS schema"
 
 
+@pytest.fixture(params=["embedded", "server", "pooler"])
+def either(request: pytest.FixtureRequest) -> TestKit:
+    """The test kit on the embedded database, on the server, and through PgBouncer."""
+    name = {"embedded": "installation", "server": "on_server", "pooler": "through_pooler"}
+    return TestKit(request.getfixturevalue(name[request.param]))
+
+
+_pairs: WeakKeyDictionary[Installation, tuple[Tenant, Tenant]] = WeakKeyDictionary()
+
+
 async def _two(kit: TestKit) -> tuple[Tenant, Tenant]:
-    """Two tenants, each with a note that names it."""
+    """Two tenants, each with a note that names it; the same for all tests of an installation."""
+    if kit.installation in _pairs:
+        return _pairs[kit.installation]
     made = []
     for _ in range(2):
         tenant = await kit.make_tenant(plugins=["notes"])
         async with kit.unit_of_work(tenant) as uow:
             await store.write_note(uow, f"of {tenant.code}")
         made.append(tenant)
+    _pairs[kit.installation] = (made[0], made[1])
     return made[0], made[1]
 
 
@@ -279,7 +294,8 @@ async def test_cancelled_at_every_await(either: TestKit) -> None:
             await uow.hot(
                 "SELECT (SELECT count(*) FROM note WHERE body = 'of a request'),"
                 " (SELECT count(*) FROM trace WHERE who = 'request'),"
-                " (SELECT count(*) - 1 FROM event)"
+                " (SELECT count(*) FROM event JOIN note ON stream = note_id"
+                "  WHERE body = 'of a request')"
             )
         )[0]
     assert notes == traces == events >= 1  # what was cancelled during COMMIT may be there: whole
@@ -296,7 +312,8 @@ async def test_many_tenants_on_few_connections(either: TestKit) -> None:
         tenant = (one, other)[number % 2]
         try:
             async with either.unit_of_work(tenant) as uow:
-                rows = await uow.fetch_all(select(note.c.body))
+                query = select(note.c.body).where(note.c.body.startswith("of "))
+                rows = await uow.fetch_all(query)
                 assert [f"of {tenant.code}"] == [row["body"] for row in rows]
                 await asyncio.sleep(0)
                 (who,) = await uow.hot(_WHO)
