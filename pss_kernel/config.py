@@ -33,6 +33,8 @@ class CellConfig(msgspec.Struct, frozen=True, kw_only=True):
     """For the owner; the word ``embedded``: a server of its own in the data folder."""
     app_database_url: str | None = None
     """For the application's own login; as ``PSS_APP_DATABASE_URL``."""
+    direct_database_url: str | None = None
+    """For the same login past a pooler; as ``PSS_DIRECT_DATABASE_URL``."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     app_database_url: str | None = None
     """``PSS_APP_DATABASE_URL``: the application's own login, with no table rights of its own.
     None: the owner's login, reduced to the role ``pss_app`` when it connects."""
+    direct_database_url: str | None = None
+    """``PSS_DIRECT_DATABASE_URL``: the same login past a pooler, for what can't go through one.
+    None: with a pooler, where ``PSS_DATABASE_URL`` is; else as ``PSS_APP_DATABASE_URL``."""
+    pooler: Literal["none", "transaction"] = "none"
+    """``PSS_POOLER``: ``transaction`` where ``PSS_APP_DATABASE_URL`` is a pooler that gives each
+    transaction a connection of its choice, as PgBouncer does with ``pool_mode = transaction``."""
     cells: tuple[CellConfig, ...] = ()
     """``PSS_CELLS``: names of further database clusters, separated by commas; tenants may live
     there instead of in the one of ``PSS_DATABASE_URL``, which is the cell ``default``."""
@@ -115,7 +123,13 @@ def _cells(names: str, environment: Mapping[str, str]) -> Iterator[CellConfig]:
                 mend="Give the URL of its owner's login, or 'embedded'.",
             )
         app_url = environment.get(f"{prefix}APP_DATABASE_URL", "").strip()
-        yield CellConfig(name=name, database_url=url, app_database_url=app_url or None)
+        direct_url = environment.get(f"{prefix}DIRECT_DATABASE_URL", "").strip()
+        yield CellConfig(
+            name=name,
+            database_url=url,
+            app_database_url=app_url or None,
+            direct_database_url=direct_url or None,
+        )
 
 
 def make_data_folder(folder: Path) -> None:

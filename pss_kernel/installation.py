@@ -140,13 +140,20 @@ def _control_cell(config: Config) -> CellConfig:
         name=CONTROL_CELL,
         database_url=config.database_url or EMBEDDED,
         app_database_url=config.app_database_url,
+        direct_database_url=config.direct_database_url,
     )
 
 
 async def _database(stack: AsyncExitStack, config: Config, cell: CellConfig) -> Database:
     """The cell's database, started where it is an embedded one."""
     if cell.database_url != EMBEDDED:
-        return Database(config, cell.database_url, cell=cell.name, app_url=cell.app_database_url)
+        return Database(
+            config,
+            cell.database_url,
+            cell=cell.name,
+            app_url=cell.app_database_url,
+            direct_url=cell.direct_database_url,
+        )
     folder = config.data_dir
     if cell.name != CONTROL_CELL:
         folder = folder / "cells" / cell.name
@@ -181,6 +188,9 @@ def _unusable(database: Database, error: Exception) -> Invalid:
         mend = f"{mend[:-1]} (without it, an embedded one is used)."
     if "permission denied to set role" in said:
         mend = f"Set {prefix}APP_DATABASE_URL to the login pss_app: see docs/operations.md."
+    if "unsupported startup parameter" in str(error):  # PgBouncer's words
+        said = "it is a pooler's, and does not take what a connection asks for"
+        mend = f"Set PSS_POOLER=transaction: {prefix}APP_DATABASE_URL is a pooler's."
     return Invalid(
         f"The database at {database.owner_url.render_as_string()} can't be {verb}: {said}.",
         code="database-unusable",

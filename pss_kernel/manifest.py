@@ -95,10 +95,21 @@ def _other_faults(plugin: Plugin) -> Iterator[str]:
         plugin.settings()
     except (TypeError, ValueError) as error:
         yield f"Its settings need a default for every field: {error}."
+    yield from _read_faults(plugin)
     needed = {plugin.package, *(f"pss_{Requirement(text).name}" for text in plugin.requires)}
     for spec in (one.spec for one in plugin.hooks):
         if spec.owner.startswith("pss_") and spec.owner not in needed:
             yield f"It implements {spec}, but {spec.owner.removeprefix('pss_')!r} is not required."
+
+
+def _read_faults(plugin: Plugin) -> Iterator[str]:
+    required = {Requirement(text).name for text in plugin.requires}
+    for one in plugin.reads:
+        owner, dot, table = one.partition(".")
+        if not (dot and owner and table):
+            yield f"It reads {one!r}; name a table as 'plugin.table'."
+        elif owner not in required:
+            yield f"It reads {one!r}, but {owner!r} is not required."
 
 
 def _version_faults(plugin: Plugin) -> Iterator[str]:

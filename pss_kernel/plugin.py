@@ -150,6 +150,8 @@ class Plugin:
     settings: type[msgspec.Struct] = field(kw_only=True, default=NoSettings)
     permissions: list[Permission] = field(kw_only=True, default_factory=list)
     emits: list[type[Event]] = field(kw_only=True, default_factory=list)
+    reads: list[str] = field(kw_only=True, default_factory=list)
+    """Tables of required plugins that it reads with SQL of its own: ``["inventory.leg"]``."""
     modules: list[str] = field(kw_only=True, default_factory=list)
     package: str = field(kw_only=True, default="")
     routes: list[Route] = field(init=False, default_factory=list)

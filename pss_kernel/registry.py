@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from pss_kernel.errors import Invalid, PluginNotEnabled
 from pss_kernel.hooks._spec import HookSpec, Service
 from pss_kernel.manifest import claims_of, fault_of
-from pss_kernel.persistence._migrations import revisions_of
+from pss_kernel.persistence._migrations import revisions_of, tables_made
 from pss_kernel.plugin import Handler, HookImplementation, Permission, Plugin
 from pss_kernel.tenancy._tenant import Tenant
 
@@ -152,8 +152,7 @@ class Registry:
 
     def migrations_of(self, name: str) -> Path:
         """Where a plugin keeps its Alembic revisions."""
-        module = importlib.import_module(self[name].package)
-        return Path(module.__path__[0]) / "migrations"
+        return _migrations(self[name])
 
     def _resolve(self, plugins: list[Plugin]) -> dict[str, Plugin]:
         """Leave out what can't be used (and what needs it); order the rest by need."""
@@ -215,6 +214,10 @@ class Registry:
         self._settings[plugin.settings] = plugin.name
 
 
+def _migrations(plugin: Plugin) -> Path:
+    return Path(importlib.import_module(plugin.package).__path__[0]) / "migrations"
+
+
 def _load(point: EntryPoint) -> Plugin:
     plugin = point.load()
     if not isinstance(plugin, Plugin):
@@ -241,5 +244,13 @@ def _unmet(plugin: Plugin, usable: dict[str, Plugin]) -> tuple[str, str] | None:
             return (
                 f"It needs {text}; installed is {found.version}.",
                 f"Install a '{requirement.name}' that satisfies {requirement.specifier}.",
+            )
+    for one in plugin.reads:
+        owner, _, table = one.partition(".")
+        tables = tables_made(revisions_of(_migrations(usable[owner])))
+        if table not in tables:
+            return (
+                f"It reads {one!r}, a table that {owner!r} does not have.",
+                f"Correct 'reads' in its manifest; there are: {', '.join(sorted(tables))}.",
             )
     return None

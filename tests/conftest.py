@@ -7,8 +7,11 @@ import inspect
 import os
 import secrets
 import shutil
+import socket
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import aio_pika
@@ -89,6 +92,55 @@ async def server_database() -> AsyncIterator[dict[str, Any]]:
         for row in roles:
             await owner.execute(f'DROP ROLE "{row["rolname"]}"')
         await owner.close()
+
+
+@pytest.fixture(scope="session")
+def pooler(server_database: dict[str, Any]) -> Iterator[str]:
+    """PgBouncer in transaction mode before the server's database: the URL of the application.
+
+    It has three connections to the server, however many there are to it.
+    """
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        absent("PgBouncer", "PATH (Debian's package is 'pgbouncer')", FileNotFoundError())
+    app = make_url(server_database["app_database_url"])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="pss-pooler-") as name:
+        folder = Path(name)
+        (folder / "users").write_text(f'"{app.username}" "{app.password}"\n')
+        (folder / "ini").write_text(
+            _POOLER.format(
+                database=app.database, host=app.host, server=app.port, port=port, folder=folder
+            )
+        )
+        user = None
+        if os.getuid() == 0:  # it refuses to run as root
+            user = "nobody"
+            for path in (folder, folder / "users", folder / "ini"):
+                shutil.chown(path, user)
+        running = subprocess.Popen([program, folder / "ini"], user=user, stderr=subprocess.PIPE)
+        try:
+            yield app.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+        finally:
+            running.terminate()
+            running.communicate()
+
+
+_POOLER = """
+[databases]
+{database} = host={host} port={server}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = {folder}/users
+pool_mode = transaction
+default_pool_size = 3
+max_client_conn = 500
+"""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

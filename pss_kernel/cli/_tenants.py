@@ -173,10 +173,12 @@ def show(
     states = facts.pop("plugins")
     for name, value in facts.items():
         shown = ", ".join(value) if isinstance(value, list) else value
-        sys.stdout.write(f"{name:12}{shown}\n")
+        if isinstance(value, bool):
+            shown = "yes" if value else "no"
+        sys.stdout.write(f"{name:15}{shown}\n")
     for name, one in states.items():
         if one["reason"]:
-            sys.stdout.write(f"{one['state']:12}{name}: {one['reason']}\n")
+            sys.stdout.write(f"{one['state']:15}{name}: {one['reason']}\n")
 
 
 def _facts(tenant: Tenant) -> dict[str, Any]:
@@ -189,6 +191,7 @@ def _facts(tenant: Tenant) -> dict[str, Any]:
         "domains": list(tenant.domains),
         "cell": tenant.cell,
         "placement": tenant.placement,
+        "strict_plugins": tenant.strict_plugins,
         "schema": tenant.schema,
         "role": tenant.role,
         "enabled": sorted(tenant.enabled - {KERNEL}),

@@ -121,4 +121,5 @@ async def _consumer(
 
 
 async def _receive(uow: UnitOfWork, handler: Handler, envelope: Envelope) -> bool:
-    return bool(await uow.hot(_RECEIVE, handler.name, envelope.id))
+    async with uow.acting(KERNEL):
+        return bool(await uow.hot(_RECEIVE, handler.name, envelope.id))

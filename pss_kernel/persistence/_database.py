@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,14 +18,23 @@ from pss_kernel.config import CONTROL_CELL, Config
 from pss_kernel.errors import Invalid
 from pss_kernel.persistence._owners import OwnerPool
 
-__all__ = ["Database", "Roles", "disconnected"]
+__all__ = ["LIMITS", "Database", "Roles", "disconnected"]
 
-_LIMITS = {
-    # No statement, wait or forgotten transaction may hold a connection for ever.
+LIMITS = {
+    # No statement, wait or forgotten transaction may hold a connection for ever (milliseconds).
     "statement_timeout": "15000",
     "lock_timeout": "5000",
     "idle_in_transaction_session_timeout": "30000",
 }
+
+
+# Of an identifier, in bytes; what is longer PostgreSQL would cut off.
+_LONGEST_NAME = 63
+_DIGEST_LENGTH = 16
+
+
+def _digest(name: str, length: int) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:length]
 
 
 class Roles(msgspec.Struct, frozen=True):
@@ -55,6 +65,23 @@ class Roles(msgspec.Struct, frozen=True):
     def tenant(self, code: str) -> str:
         """A tenant's own role: may touch its schema and nothing else."""
         return f"{self.prefix}t_{code}"
+
+    def plugin(self, code: str, plugin: str) -> str:
+        """The role of one plugin at a tenant with ``strict_plugins``."""
+        beginning = self.plugins_of(code)
+        if len(beginning + plugin) > _LONGEST_NAME:
+            plugin = _digest(plugin, _LONGEST_NAME - len(beginning))
+        return beginning + plugin
+
+    def plugins_of(self, code: str) -> str:
+        """What the names of all plugins' roles of a tenant begin with, and no other role's.
+
+        Neither a code nor a plugin's name has a dot in it.
+        """
+        beginning = f"{self.prefix}t_{code}."
+        if len(beginning) + _DIGEST_LENGTH > _LONGEST_NAME:
+            beginning = f"{self.prefix}t.{_digest(code, _DIGEST_LENGTH)}."
+        return beginning
 
 
 def disconnected(error: BaseException) -> bool:
@@ -94,6 +121,7 @@ class Database:
         *,
         cell: str = CONTROL_CELL,
         app_url: str | None = None,
+        direct_url: str | None = None,
         embedded: bool = False,
     ) -> None:
         self.cell = cell
@@ -105,10 +133,19 @@ class Database:
             self._app_url = self._app_url.set(username=self.roles.app)
         self._owners = OwnerPool(connect_arguments(self._owner_url))
         self._own_login = embedded or app_url is not None
+        self._pooled = config.pooler == "transaction" and not embedded
+        direct = self._app_url
+        if direct_url is not None:
+            direct = _checked(direct_url)
+        elif self._pooled:  # what must not go through the pooler goes the way that the owner goes
+            there = self._owner_url
+            direct = direct.set(
+                host=there.host, port=there.port, database=there.database, query=there.query
+            )
         self.engine = self._engine(self.roles.app, pool_size=config.pool_size)
         self.relay_engine = create_async_engine(
             # With its address in the URL: the outbox's listener opens a connection from it.
-            self._app_url.set(drivername="postgresql+asyncpg"),
+            direct.set(drivername="postgresql+asyncpg"),
             connect_args={
                 "server_settings": {
                     "search_path": "",
@@ -123,9 +160,19 @@ class Database:
         )
 
     def _engine(self, role: str, pool_size: int) -> AsyncEngine:
-        return create_async_engine(
+        connect = self._creator(role)
+        cached = 0 if self._pooled else 100
+
+        def creator() -> Any:
+            # What "async_creator" does, and how many prepared statements SQLAlchemy may keep.
+            dialect: Any = engine.sync_engine.dialect
+            return dialect.dbapi.connect(
+                async_creator_fn=connect, prepared_statement_cache_size=cached
+            )
+
+        engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=self._creator(role),
+            creator=creator,
             # The unit of work begins and ends its own transactions (one round trip for BEGIN
             # and the tenant's binding together), so SQLAlchemy must not open any.
             isolation_level="AUTOCOMMIT",
@@ -137,10 +184,18 @@ class Database:
             json_serializer=lambda value: msgspec.json.encode(value).decode(),
             json_deserializer=msgspec.json.decode,
         )
+        return engine
 
     def _creator(self, role: str) -> Callable[[], Awaitable[asyncpg.Connection]]:
         arguments = connect_arguments(self._app_url)
-        settings = {"search_path": "", "application_name": f"pss {role}", **_LIMITS}
+        settings = {"application_name": f"pss {role}"}
+        if self._pooled:
+            # Between two transactions a pooler may give us another connection, which knows
+            # neither what we asked for when we connected (the role's own limits hold instead)
+            # nor the statements that we prepared.
+            arguments["statement_cache_size"] = 0
+        else:
+            settings |= {"search_path": "", **LIMITS}
         if not (self._own_login and role == self.roles.app):
             settings["role"] = role
 

@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from pss_kernel.persistence._database import Database
+from pss_kernel.persistence._database import LIMITS, Database
 from pss_kernel.persistence._made import objects_made
 
 __all__ = [
@@ -62,6 +62,25 @@ BEGIN
   END LOOP;
 END $$;
 ALTER ROLE "{app}" SET search_path = '';
+-- A temporary table would outlive its transaction, and stand before the next tenant's own.
+DO $$ BEGIN
+  IF has_database_privilege('public', current_database(), 'TEMPORARY') THEN
+    EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+  END IF;
+END $$;
+-- Asked for by each connection as well, but a pooler does not pass that on. Whoever sets a limit
+-- of their own for the role keeps it.
+DO $$
+DECLARE wanted record;
+BEGIN
+  FOR wanted IN SELECT * FROM (VALUES {limits}) AS l (name, value) LOOP
+    IF NOT EXISTS (SELECT FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole,
+                   unnest(s.setconfig) AS one
+                   WHERE r.rolname = '{app}' AND starts_with(one, wanted.name || '=')) THEN
+      EXECUTE format('ALTER ROLE "{app}" SET %I = %L', wanted.name, wanted.value);
+    END IF;
+  END LOOP;
+END $$;
 GRANT USAGE ON SCHEMA pss TO "{control}", "{relay}";
 GRANT SELECT ON pss.tenant, pss.tenant_domain, pss.tenant_plugin, pss.api_key,
   pss.placement, pss.tenant_change
@@ -109,6 +128,7 @@ async def upgrade_control(database: Database) -> None:
                 relay=roles.relay,
                 tenants=roles.tenants,
                 login="LOGIN" if database.embedded else "NOINHERIT",
+                limits=", ".join(f"('{name}', '{value}')" for name, value in LIMITS.items()),
             )
         )
     await engine.dispose()

@@ -19,7 +19,9 @@ from pss_kernel.errors import Conflict, Invalid, Problem, Unavailable
 from pss_kernel.hooks._dispatch import call_hook
 from pss_kernel.hooks._spec import HookSpec
 from pss_kernel.messaging._log import EventBuffer
+from pss_kernel.persistence._binding import Binding, first_role
 from pss_kernel.persistence._database import disconnected
+from pss_kernel.tenancy._tenant import KERNEL
 
 if TYPE_CHECKING:
     from pss_kernel.auth import Actor
@@ -47,6 +49,7 @@ class _Take:
     sql: str
     arguments: tuple[Any, ...]
     otherwise: Problem
+    plugin: str
 
 
 class UnitOfWork:
@@ -64,7 +67,7 @@ class UnitOfWork:
         correlation: Correlation,
         plugin: str,
         connection: AsyncConnection,
-        driver: asyncpg.Connection,
+        binding: Binding,
     ) -> None:
         self.installation = installation
         self.tenant = tenant
@@ -72,7 +75,7 @@ class UnitOfWork:
         self.correlation = correlation
         self.plugin = plugin
         self._connection = connection
-        self._driver = driver
+        self._binding = binding
         self._events = EventBuffer()
         self._takes: list[_Take] = []
         self._savepoints = 0
@@ -85,6 +88,7 @@ class UnitOfWork:
         self, statement: Executable, parameters: Any | None = None
     ) -> CursorResult[Any]:
         """Run a SQLAlchemy Core statement on the tenant's tables."""
+        await self._binding.acting_for(self.plugin)
         return await self._connection.execute(statement, parameters)
 
     async def fetch_all(
@@ -110,14 +114,16 @@ class UnitOfWork:
         transaction; prepared once per connection. ``jsonb`` goes in as JSON text and comes
         out decoded (select it as ``::text`` to decode it into a struct yourself).
         """
-        rows: list[asyncpg.Record] = await self._driver.fetch(sql, *arguments)
+        driver = await self._binding.acting_for(self.plugin)
+        rows: list[asyncpg.Record] = await driver.fetch(sql, *arguments)
         return rows
 
     async def copy_in(
         self, table: str, columns: Sequence[str], records: Sequence[Sequence[Any]]
     ) -> None:
         """Load many rows at once with PostgreSQL's COPY, in this transaction."""
-        await self._driver.copy_records_to_table(
+        driver = await self._binding.acting_for(self.plugin)
+        await driver.copy_records_to_table(
             table, columns=list(columns), records=list(records), schema_name=self.tenant.schema
         )
 
@@ -131,11 +137,11 @@ class UnitOfWork:
         is the table's name and then the row's key, which makes keys of one table alike. One that
         returns no row raises ``otherwise`` and everything is rolled back.
         """
-        self._takes.append(_Take(sort_key, sql, arguments, otherwise))
+        self._takes.append(_Take(sort_key, sql, arguments, otherwise, self.plugin))
 
     async def now(self) -> datetime:
         """The database's time, at which this transaction began."""
-        moment: datetime = await self._driver.fetchval("SELECT now()")
+        moment: datetime = await self._binding.open(self.plugin).fetchval("SELECT now()")
         return moment
 
     def emit(self, event: Event, *, stream: str) -> None:
@@ -166,23 +172,25 @@ class UnitOfWork:
         """What fails inside is undone alone; events and takes of the inside go with it."""
         self._savepoints += 1
         name = f"s{self._savepoints}"
-        events, takes = self._events.mark(), len(self._takes)
-        await self._driver.execute(f"SAVEPOINT {name}")
+        events, takes, role = self._events.mark(), len(self._takes), self._binding.mark()
+        await self._binding.open(self.plugin).execute(f"SAVEPOINT {name}")
         try:
             yield
             # Refused where a statement failed inside and the failure was swallowed.
-            await self._driver.execute(f"RELEASE SAVEPOINT {name}")
+            await self._binding.open(self.plugin).execute(f"RELEASE SAVEPOINT {name}")
         except BaseException:
             self._events.reset(events)
             del self._takes[takes:]
-            await self._driver.execute(f"ROLLBACK TO SAVEPOINT {name}")
+            await self._binding.roll_back_to(name, role)
             raise
 
     async def flush(self) -> None:
         """Write buffered events, then run the takes. The kernel calls it before the commit."""
-        await self._events.write(self)
+        async with self.acting(KERNEL):
+            await self._events.write(self)
         for take in sorted(self._takes, key=lambda one: one.sort_key):
-            if not await self._driver.fetch(take.sql, *take.arguments):
+            driver = await self._binding.acting_for(take.plugin)
+            if not await driver.fetch(take.sql, *take.arguments):
                 raise take.otherwise
         self._takes.clear()
 
@@ -216,13 +224,15 @@ async def open_unit_of_work(
     Raises Unavailable (retryable) when the database can't be reached.
     """
     try:
-        connection, driver = await _begin(installation, tenant)
+        connection, driver = await _begin(installation, tenant, plugin)
+        binding = Binding(driver, tenant, installation.database.roles, plugin)
+        uow = UnitOfWork(installation, tenant, actor, correlation, plugin, connection, binding)
         try:
-            uow = UnitOfWork(installation, tenant, actor, correlation, plugin, connection, driver)
             yield uow
             await uow.flush()
-            await driver.execute("COMMIT")
+            await binding.commit(plugin)
         except BaseException:
+            binding.end()
             await _abandon(connection, driver)
             raise
         await connection.close()
@@ -236,17 +246,18 @@ async def open_unit_of_work(
 
 
 async def _begin(
-    installation: Installation, tenant: Tenant
+    installation: Installation, tenant: Tenant, plugin: str
 ) -> tuple[AsyncConnection, asyncpg.Connection]:
     """A pooled connection with the tenant bound; a stale one is replaced once."""
     engine = installation.cell(tenant).engine
+    role = first_role(tenant, installation.database.roles, plugin)
     for attempt in (1, 2):
         connection = await engine.connect()
         try:
             raw = await connection.get_raw_connection()
             driver = raw.driver_connection
             assert driver is not None
-            await driver.execute(tenant.binding)
+            await driver.execute(tenant.binding_as(role))
         except BaseException as error:
             await _discard(connection)
             if attempt == 1 and disconnected(error):

@@ -12,6 +12,7 @@ import msgspec
 
 from pss_kernel.errors import Conflict, IdempotencyMismatch
 from pss_kernel.persistence._unit_of_work import Correlation, UnitOfWork, open_unit_of_work
+from pss_kernel.tenancy._tenant import KERNEL
 
 if TYPE_CHECKING:
     from pss_kernel.auth import Actor
@@ -65,6 +66,10 @@ class Idempotency:
         Raises Answered with the earlier answer, IdempotencyMismatch for another request under
         the same key, Conflict while the first one is still at work.
         """
+        async with uow.acting(KERNEL):
+            await self._claim(uow)
+
+    async def _claim(self, uow: UnitOfWork) -> None:
         try:
             if await uow.hot(_CLAIM, self.scope, self.key, self.fingerprint):
                 return
@@ -80,7 +85,8 @@ class Idempotency:
 
     async def answer(self, uow: UnitOfWork, status: int, body: bytes) -> None:
         """Keep the answer, in the same transaction as the effect."""
-        await uow.hot(_ANSWER, self.scope, self.key, status, body)
+        async with uow.acting(KERNEL):
+            await uow.hot(_ANSWER, self.scope, self.key, status, body)
 
     @staticmethod
     def _in_progress() -> Conflict:

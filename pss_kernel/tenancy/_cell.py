@@ -31,6 +31,7 @@ SELECT pg_current_snapshot()::text AS snapshot, pg_postmaster_start_time()::text
 """
 _TENANTS = """
 SELECT t.code, t.name, t.schema_name, t.role, t.currency, t.time_zone, t.locales, t.brand,
+       t.strict_plugins,
        coalesce((SELECT jsonb_object_agg(p.plugin, jsonb_build_object(
                    'state', p.state, 'since', p.since, 'version', p.version,
                    'revision', p.revision, 'reason', p.reason, 'settings', p.settings))

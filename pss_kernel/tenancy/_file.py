@@ -62,6 +62,7 @@ class _Tenant(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     )
     domains: list[Annotated[str, msgspec.Meta(pattern=_HOST)]] = []
     cell: str = CONTROL_CELL
+    strict_plugins: bool = False
 
 
 class _File(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -81,6 +82,7 @@ class TenantDefinition(msgspec.Struct, frozen=True, kw_only=True):
     locales: list[str]
     domains: list[str]
     cell: str
+    strict_plugins: bool
     brand: dict[str, str]
     plugins: dict[str, dict[str, Any]]
 

@@ -128,6 +128,7 @@ async def carry_out(
             brand=wanted.brand,
             domains=wanted.domains,
             cell=wanted.cell,
+            strict_plugins=wanted.strict_plugins,
         )
         await enable_plugins(installation, wanted.code, dict(wanted.plugins))
         wished = installation.registry.closure(wanted.plugins)
@@ -226,6 +227,7 @@ def _identity_change(
         "locales": list(tenant.locales),
         "domains": sorted(tenant.domains),
         "brand": tenant.brand,
+        "strict_plugins": tenant.strict_plugins,
     }
     described = {name: getattr(wanted, name) for name in running}
     described["domains"] = sorted(domain.lower() for domain in wanted.domains)

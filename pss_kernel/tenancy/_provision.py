@@ -17,6 +17,7 @@ from pss_kernel.config import CONTROL_CELL
 from pss_kernel.errors import Conflict, Invalid, TenantUnknown, Unavailable
 from pss_kernel.persistence._migrations import knows, pending, replay
 from pss_kernel.tenancy._directory import SEEN_EVERYWHERE_SECONDS
+from pss_kernel.tenancy._rights import drop_plugin_roles, grant_plugins, plugin_roles
 from pss_kernel.tenancy._tenant import KERNEL
 from pss_kernel.validation import explain
 
@@ -60,11 +61,12 @@ INSERT INTO pss.placement (tenant, cell) VALUES ($1, $2) ON CONFLICT (tenant) DO
 """
 _PLACED = "SELECT cell FROM pss.placement WHERE tenant = $1"
 _TENANT = """
-INSERT INTO pss.tenant (code, name, schema_name, role, currency, time_zone, locales, brand)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)
+INSERT INTO pss.tenant (code, name, schema_name, role, currency, time_zone, locales, brand,
+  strict_plugins)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9)
 ON CONFLICT (code) DO UPDATE SET name = excluded.name, currency = excluded.currency,
   time_zone = excluded.time_zone, locales = excluded.locales, brand = excluded.brand,
-  changed_at = now()
+  strict_plugins = excluded.strict_plugins, changed_at = now()
 """
 _STATE = """
 INSERT INTO pss.tenant_plugin (tenant, plugin, state, version, revision, reason, settings)
@@ -128,10 +130,12 @@ async def create_tenant(
     brand: dict[str, Any] | None = None,
     domains: Iterable[str] = (),
     cell: str = CONTROL_CELL,
+    strict_plugins: bool = False,
 ) -> Tenant:
     """Create or change a tenant; idempotent. Its schema has the kernel's tables afterwards.
 
     ``cell``: where a new one shall live; one that exists stays where it is.
+    ``strict_plugins``: whether each plugin has a database role of its own.
     """
     if not CODE.fullmatch(code):
         raise Invalid(
@@ -165,10 +169,16 @@ async def create_tenant(
             time_zone,
             list(locales),
             msgspec.json.encode(brand or {}).decode(),
+            strict_plugins,
         )
         await _migrate(owner, installation, code, KERNEL, _KERNEL_MIGRATIONS, None)
         await owner.execute(_JOIN.format(tenants=roles.tenants, role=role))
+        unused = [] if strict_plugins else await plugin_roles(owner, roles, code)
     await installation.directory.refresh()
+    if unused:  # the switch was turned off; who has not seen it yet acts as these roles
+        await writers_gone(installation, code)
+        async with _tenant_transaction(installation, code) as owner:
+            await drop_plugin_roles(owner, roles, code, schema)
     return installation.directory.by_code(code)
 
 
@@ -350,6 +360,7 @@ async def _migrate(
         None,
         None if settings is None else msgspec.json.encode(settings).decode(),
     )
+    await grant_plugins(owner, installation.registry, installation.database.roles, code)
 
 
 async def _set_domains(

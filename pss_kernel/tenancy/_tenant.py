@@ -43,6 +43,8 @@ class Tenant:
     """The database cluster that it lives in."""
     placement: str = "active"
     """``active``, ``moving`` between cells, or ``deleting`` after a waiting time."""
+    strict_plugins: bool = False
+    """Whether each plugin has a database role of its own here."""
     domains: tuple[str, ...] = ()
     plugins: dict[str, PluginState] = field(default_factory=dict)
     decoded_settings: dict[type, Any] = field(default_factory=dict, repr=False)
@@ -65,15 +67,17 @@ class Tenant:
             state.state == "disabled" and occurred_at < state.since
         )
 
-    @cached_property
-    def binding(self) -> str:
+    def binding_as(self, role: str) -> str:
         """Begins a transaction bound to this tenant, in one round trip.
 
         Role and search path are local to the transaction, so they end with it, also behind a
-        pooler. The names were checked when the tenant was made (lower-case letters, digits, _).
+        pooler. Before, what the connection's last user may have set for the session is reset, in
+        a transaction of its own: a ROLLBACK must not bring it back. The names were checked when
+        the tenant was made (lower-case letters, digits, _).
         """
         return (
-            f"BEGIN; SELECT set_config('role', '{self.role}', true), "
+            "BEGIN; RESET ALL; RESET ROLE; COMMIT; BEGIN; "
+            f"SELECT set_config('role', '{role}', true), "
             f"set_config('search_path', '\"{self.schema}\"', true)"
         )
 

@@ -57,6 +57,7 @@ class TestKit:
         currency: str = "EUR",
         time_zone: str = "Europe/Vienna",
         code: str | None = None,
+        strict_plugins: bool = False,
     ) -> Tenant:
         """A fresh tenant with these plugins (and what they require) enabled."""
         code = code or f"x{self._run}_{next(self._numbers)}"
@@ -68,6 +69,7 @@ class TestKit:
             name=f"Test {code}",
             currency=currency,
             time_zone=time_zone,
+            strict_plugins=strict_plugins,
         )
         await enable_plugins(self.installation, code, wanted)
         return self.installation.directory.by_code(code)

@@ -10,12 +10,15 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
+from sqlalchemy.engine import make_url
 
 from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.observability import configure_logging
+from pss_kernel.persistence._database import connect_arguments
 from pss_kernel.registry import Registry, _load
 from pss_kernel.testing import TestKit
 
@@ -64,6 +67,32 @@ async def on_server(
     config = Config(data_dir=folder, pool_size=24, **server_database)
     async with open_installation(config, registry) as opened:
         yield opened
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def through_pooler(
+    on_server: Installation,
+    server_database: dict[str, Any],
+    pooler: str,
+    registry: Registry,
+    folder: Path,
+    eventually: Any,
+) -> AsyncIterator[Installation]:
+    """The same server's database, with PgBouncer in transaction mode before it."""
+    assert on_server  # its start has given the role its limits, before PgBouncer logs in
+    await eventually(lambda: _answers(pooler))
+    given = server_database | {"app_database_url": pooler, "pooler": "transaction"}
+    config = Config(data_dir=folder, pool_size=24, **given)
+    async with open_installation(config, registry) as opened:
+        yield opened
+
+
+async def _answers(url: str) -> bool:
+    try:
+        await (await asyncpg.connect(**connect_arguments(make_url(url)), timeout=5)).close()
+    except (OSError, asyncpg.PostgresError):
+        return False
+    return True
 
 
 @pytest.fixture(params=["embedded", "server"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -95,9 +96,29 @@ def victim(sides: tuple[Side, Side]) -> Side:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def belongings(victim: Side) -> Belongings:
     """An order at each stage at the victim, and every id of everything about it."""
-    kit, tenant = victim.kit, victim.tenant
-    guest = Traveller(victim.guest, settle=lambda: kit.deliver(tenant))
-    staff = Traveller(victim.staff)
+    return await _sold(victim)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def strict(installation: Any, tenants_folder: Path) -> AsyncIterator[Side]:
+    """A third airline, whose plugins have database roles of their own, and all stages of orders."""
+    kit = TestKit(installation)
+    folder = tenants_folder.parent / "strict"
+    shutil.copytree(tenants_folder / AURELIS, folder)
+    file = folder / "tenant.toml"
+    file.write_text(file.read_text().replace("[tenant]", "[tenant]\nstrict_plugins = true"))
+    tenant = await kit.apply(folder, code="strict")
+    async with kit.http(tenant) as guest, kit.http(tenant, ["*"]) as staff:
+        side = Side(tenant, kit, guest, staff, guest)
+        await _sold(side)
+        yield side
+
+
+async def _sold(side: Side) -> Belongings:
+    """Sell an order to each stage; gives what there is of it."""
+    kit, tenant = side.kit, side.tenant
+    guest = Traveller(side.guest, settle=lambda: kit.deliver(tenant))
+    staff = Traveller(side.staff)
     offer = await guest.bookable("LHR", "ATH", "adult", "child", segments=2)
     order = await guest.ticketed(offer, family_name=_FAMILY)
     service = {
