@@ -44,7 +44,7 @@ ALTER ROLE "{app}" {login};
 ALTER ROLE "{app}" SET search_path = '';
 GRANT USAGE ON SCHEMA pss TO "{control}", "{relay}";
 GRANT SELECT ON pss.tenant, pss.tenant_domain, pss.tenant_plugin, pss.api_key, pss.change,
-  pss.placement
+  pss.placement, pss.tenant_key
   TO "{control}";
 GRANT SELECT, INSERT, UPDATE, DELETE ON pss.outbox, pss.outbox_dead, pss.job TO "{relay}";
 GRANT USAGE ON SEQUENCE pss.outbox_dead_id_seq TO "{relay}";

@@ -215,6 +215,8 @@ async def open_unit_of_work(
     Three round trips beside the work: BEGIN with the binding, events (if any), COMMIT.
     Raises Unavailable (retryable) when the database can't be reached.
     """
+    if tenant.keys:  # opened here, where waiting for them holds nobody up
+        await installation.keyring.ready(tenant)
     try:
         connection, driver = await _begin(installation, tenant)
         try:

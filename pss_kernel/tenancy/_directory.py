@@ -20,6 +20,7 @@ import structlog
 from pss_kernel.auth import ApiKey
 from pss_kernel.config import CONTROL_CELL
 from pss_kernel.errors import TenantUnknown
+from pss_kernel.keys._data_keys import WrappedKey
 from pss_kernel.persistence._database import Database, disconnected
 from pss_kernel.tenancy._tenant import PluginState, Tenant
 
@@ -35,7 +36,9 @@ SELECT t.code, t.name, t.schema_name, t.role, t.currency, t.time_zone, t.locales
        coalesce((SELECT jsonb_object_agg(p.plugin, jsonb_build_object(
                    'state', p.state, 'since', p.since, 'version', p.version,
                    'revision', p.revision, 'reason', p.reason, 'settings', p.settings))
-                 FROM pss.tenant_plugin p WHERE p.tenant = t.code), '{}') AS plugins
+                 FROM pss.tenant_plugin p WHERE p.tenant = t.code), '{}') AS plugins,
+       (SELECT array_agg(ROW(k.number, k.state, k.master, k.wrapped) ORDER BY k.number)
+        FROM pss.tenant_key k WHERE k.tenant = t.code) AS keys
 FROM pss.tenant t
 """
 _KEYS = """
@@ -232,6 +235,7 @@ def _tenant(row: asyncpg.Record, placed: asyncpg.Record) -> Tenant:
         placement=placed["state"],
         domains=tuple(placed["domains"]),
         plugins=msgspec.convert(row["plugins"], dict[str, PluginState]),
+        keys=tuple(WrappedKey(*key) for key in row["keys"] or ()),
     )
 
 

@@ -17,8 +17,10 @@ from pss_kernel.config import CONTROL_CELL
 from pss_kernel.errors import Conflict, Invalid, TenantUnknown, Unavailable
 from pss_kernel.persistence._migrations import knows, pending, replay
 from pss_kernel.tenancy._directory import SEEN_EVERYWHERE_SECONDS
+from pss_kernel.tenancy._origin import origin
+from pss_kernel.tenancy._secret_settings import setting_errors
+from pss_kernel.tenancy._settings_store import settings_to_store
 from pss_kernel.tenancy._tenant import KERNEL
-from pss_kernel.validation import explain
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -53,6 +55,10 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}" GRANT USAGE ON SEQUENCES TO "{role
 GRANT USAGE ON SCHEMA pss TO "{role}";
 GRANT INSERT ON pss.outbox TO "{role}";
 GRANT USAGE ON SEQUENCE pss.outbox_id_seq TO "{role}";
+"""
+_BEGIN = """
+SELECT set_config('lock_timeout', '10s', true), set_config('pss.actor', $1, true),
+       set_config('pss.source', $2, true)
 """
 _PLACE = """
 INSERT INTO pss.placement (tenant, cell) VALUES ($1, $2) ON CONFLICT (tenant) DO NOTHING
@@ -103,7 +109,8 @@ async def _tenant_transaction(
     """A transaction of the owner's, in the tenant's cell, that nobody else changes it beside."""
     database = installation.cells[await _cell_of(installation, code)]
     async with database.owner() as owner, owner.transaction():
-        await owner.execute("SET LOCAL lock_timeout = '10s'")
+        who = origin.get()
+        await owner.execute(_BEGIN, who.actor, who.source)
         await owner.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", code)
         yield owner
 
@@ -172,7 +179,7 @@ async def enable_plugins(
     names = registry.closure(settings)
     for name in names:
         given = settings.get(name)
-        errors = explain(given, registry[name].settings) if given is not None else []
+        errors = setting_errors(given, registry[name].settings) if given is not None else []
         if errors:
             raise Invalid(f"The settings of {name!r} are not valid.", errors=errors)
     known = installation.directory.by_code(code)
@@ -278,6 +285,8 @@ async def enable_pending(installation: Installation) -> None:
     One that fails stops serving its tenant; the others, and the other tenants, go on.
     """
     for tenant in list(installation.directory):
+        if not await _upgrade_kernel(installation, tenant):
+            continue
         for name, plugin in installation.registry.plugins.items():
             state = tenant.plugins.get(name)
             if state is None or state.state != "enabled":
@@ -303,6 +312,20 @@ async def enable_pending(installation: Installation) -> None:
                     _log.info("plugin_upgraded", tenant=tenant.code, plugin=name)
 
 
+async def _upgrade_kernel(installation: Installation, tenant: Tenant) -> bool:
+    """Bring the tables that every tenant has to this version's; whether they are there now."""
+    state = tenant.plugins.get(KERNEL)
+    if state is None or not pending(_KERNEL_MIGRATIONS, state.revision):
+        return True
+    try:
+        async with _tenant_transaction(installation, tenant.code) as owner:
+            await _migrate(owner, installation, tenant.code, KERNEL, _KERNEL_MIGRATIONS, None)
+    except asyncpg.PostgresError as error:
+        _log.error("plugin_failed", tenant=tenant.code, plugin=KERNEL, reason=str(error))
+        return False
+    return True
+
+
 async def _migrate(
     owner: asyncpg.Connection,
     installation: Installation,
@@ -320,6 +343,9 @@ async def _migrate(
     await replay(owner, waiting)
     await owner.execute("SET LOCAL search_path = ''")
     plugin = installation.registry.plugins.get(name)
+    stored = None
+    if settings is not None and plugin is not None:
+        stored = await settings_to_store(installation.keyring, owner, code, plugin, settings)
     await owner.execute(
         _STATE,
         code,
@@ -328,7 +354,7 @@ async def _migrate(
         plugin.version if plugin else None,
         waiting[-1].revision if waiting else None,
         None,
-        None if settings is None else msgspec.json.encode(settings).decode(),
+        stored,
     )
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from pss_kernel.config import CONTROL_CELL
+from pss_kernel.keys._data_keys import WrappedKey
 
 __all__ = ["KERNEL", "PluginState", "Tenant"]
 
@@ -45,6 +46,8 @@ class Tenant:
     """``active``, ``moving`` between cells, or ``deleting`` after a waiting time."""
     domains: tuple[str, ...] = ()
     plugins: dict[str, PluginState] = field(default_factory=dict)
+    keys: tuple[WrappedKey, ...] = field(default=(), repr=False)
+    """Its data keys, wrapped; see ``Keyring``."""
     decoded_settings: dict[type, Any] = field(default_factory=dict, repr=False)
     """Filled on first use; goes with the snapshot."""
 
