@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import click
 import msgspec
 import typer
 from rich.console import Console
@@ -21,6 +24,7 @@ from pss_kernel.installation import Installation, open_installation
 from pss_kernel.keys._secret import encode_secret
 from pss_kernel.observability import configure_logging
 from pss_kernel.registry import Registry
+from pss_kernel.tenancy._origin import Origin, origin
 
 __all__ = [
     "DataDir",
@@ -73,6 +77,8 @@ def with_installation(
 
     async def run() -> T:
         config = open_config(data_dir)
+        typed = click.get_current_context(silent=True)
+        origin.set(Origin(f"user:{_user()}", typed.command_path if typed else ""))
         async with open_installation(
             config, installed_plugins(), upgrade_plugins=False
         ) as installation:
@@ -81,9 +87,18 @@ def with_installation(
     return asyncio.run(run())
 
 
+def _user() -> str:
+    """Who runs the command, as the machine knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value, enc_hook=encode_secret), indent=2).decode() + "\n")
+    document = msgspec.json.encode(value, enc_hook=encode_secret)
+    sys.stdout.write(msgspec.json.format(document, indent=2).decode() + "\n")
 
 
 def print_table(columns: list[str], rows: list[list[str]]) -> None:

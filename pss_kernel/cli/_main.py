@@ -8,7 +8,16 @@ from typing import Annotated, NoReturn
 import typer
 
 from pss_kernel._version import __version__
-from pss_kernel.cli import _decode, _doctor, _keys, _plugins, _serve, _tenants
+from pss_kernel.cli import (
+    _data_keys,
+    _decode,
+    _doctor,
+    _keys,
+    _plugins,
+    _serve,
+    _settings,
+    _tenants,
+)
 from pss_kernel.cli._context import installed_plugins
 from pss_kernel.config import Config
 from pss_kernel.errors import Problem
@@ -60,6 +69,8 @@ def build() -> typer.Typer:
     app.add_typer(_tenants.app, name="tenant")
     app.add_typer(_plugins.app, name="plugin")
     app.add_typer(_keys.app, name="apikey")
+    app.add_typer(_settings.app, name="settings")
+    app.add_typer(_data_keys.app, name="keys")
     app.add_typer(_decode.group(registry), name="decode")
     for plugin in registry.plugins.values():
         for name, group in plugin.command_groups.items():

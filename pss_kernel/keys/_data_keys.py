@@ -73,13 +73,9 @@ class DataKeys:
             opened = known._opened.get(key.number) if known and same else None  # noqa: SLF001 - its own
             if isinstance(opened, AESGCM):
                 self._opened[key.number] = opened
-            elif key.wrapped is not None and not isinstance(
-                self._opened.get(key.number), AESGCM
-            ):
+            elif key.wrapped is not None and not isinstance(self._opened.get(key.number), AESGCM):
                 try:
-                    clear = masters.unwrap(
-                        key.master, key.wrapped, _where(self.tenant, key.number)
-                    )
+                    clear = masters.unwrap(key.master, key.wrapped, _where(self.tenant, key.number))
                     self._opened[key.number] = AESGCM(clear)
                 except Problem as problem:
                     self._opened[key.number] = problem
@@ -96,6 +92,14 @@ class DataKeys:
     def current(self) -> WrappedKey | None:
         """The key that new values are sealed with; None where there is none (yet)."""
         return next((key for key in self.keys if key.state == "current"), None)
+
+    def problem(self, number: int) -> Problem | None:
+        """Why that key doesn't open, where it doesn't."""
+        try:
+            self._key(number)
+        except Problem as problem:
+            return problem
+        return None
 
     def has(self, sealed: bytes) -> bool:
         """Whether the key of a sealed value is among these, erased ones included."""

@@ -128,4 +128,3 @@ class MasterKeys:
             code="master-key-unknown",
             mend="Add it, after the current one, to PSS_MASTER_KEY or to the key file.",
         )
-

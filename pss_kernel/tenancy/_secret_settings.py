@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -23,6 +23,7 @@ from pss_kernel.validation import explain
 __all__ = [
     "SEALED",
     "carried_over",
+    "comparable",
     "has_secrets",
     "masked",
     "open_settings",
@@ -111,9 +112,9 @@ def seal_settings(
     with_secrets(stored, kind, before.setdefault)
 
     def sealed(pointer: str, value: Any) -> Any:
-        if _sealed(value) is not None:
+        if not isinstance(value, str | Secret):
             return value
-        clear = value.reveal() if isinstance(value, Secret) else str(value)
+        clear = _clear(value)
         where = ("setting", f"{plugin}{pointer}")
         earlier = _sealed(before.get(pointer))
         if earlier is not None and _opens_to(keys, earlier, where, clear):
@@ -121,6 +122,31 @@ def seal_settings(
         return _stored(keys.seal(clear.encode(), *where))
 
     found: dict[str, Any] = with_secrets(settings, kind, sealed)
+    return found
+
+
+def comparable(
+    wanted: dict[str, Any],
+    stored: dict[str, Any],
+    kind: type[msgspec.Struct],
+    plugin: str,
+    keys: Callable[[], DataKeys],
+) -> dict[str, Any]:
+    """What is wanted as it would be stored; a secret that would change is ``***`` there."""
+    if not has_secrets(kind):
+        return wanted
+    before: dict[str, Any] = {}
+    with_secrets(stored, kind, before.setdefault)
+
+    def compared(pointer: str, value: Any) -> Any:
+        if not isinstance(value, str | Secret):
+            return value
+        earlier = _sealed(before.get(pointer))
+        where = ("setting", f"{plugin}{pointer}")
+        same = earlier is not None and _opens_to(keys(), earlier, where, _clear(value))
+        return before[pointer] if same else MASK
+
+    found: dict[str, Any] = with_secrets(carried_over(stored, wanted, kind), kind, compared)
     return found
 
 
@@ -132,7 +158,7 @@ def reseal(
     def changed(pointer: str, value: Any) -> Any:
         where = ("setting", f"{plugin}{pointer}")
         sealed = _sealed(value)
-        clear = value.encode() if sealed is None else keys.unseal(sealed, *where)
+        clear = _clear(value).encode() if sealed is None else keys.unseal(sealed, *where)
         return _stored(keys.seal(clear, *where))
 
     found: dict[str, Any] = with_secrets(settings, kind, changed)
@@ -188,20 +214,22 @@ def _is_secret(info: mi.Type) -> bool:
 
 
 def _contains(info: mi.Type, seen: frozenset[type]) -> bool:
+    """Whether a type is a secret or has one inside; ``seen`` are those that it is inside of."""
+    inside: Iterable[mi.Type] = ()
     if isinstance(info, mi.Metadata):
-        return _contains(info.type, seen)
-    if isinstance(info, mi.StructType):
-        inner = seen | {info.cls}
-        return info.cls not in seen and any(_contains(one.type, inner) for one in info.fields)
-    if isinstance(info, mi.DictType):
-        return _contains(info.value_type, seen)
-    if isinstance(info, _ARRAYS):
-        return _contains(info.item_type, seen)
-    if isinstance(info, mi.TupleType):
-        return any(_contains(one, seen) for one in info.item_types)
-    if isinstance(info, mi.UnionType):
-        return any(_contains(one, seen) for one in info.types)
-    return _is_secret(info)
+        inside = (info.type,)
+    elif isinstance(info, mi.StructType) and info.cls not in seen:
+        inside = (field.type for field in info.fields)
+        seen |= {info.cls}
+    elif isinstance(info, mi.DictType):
+        inside = (info.value_type,)
+    elif isinstance(info, _ARRAYS):
+        inside = (info.item_type,)
+    elif isinstance(info, mi.TupleType):
+        inside = info.item_types
+    elif isinstance(info, mi.UnionType):
+        inside = info.types
+    return _is_secret(info) or any(_contains(one, seen) for one in inside)
 
 
 def _walk(value: Any, info: mi.Type, pointer: str, change: Change) -> Any:
@@ -210,8 +238,7 @@ def _walk(value: Any, info: mi.Type, pointer: str, change: Change) -> Any:
     if isinstance(info, mi.UnionType):
         info = _choice(info, value)
     if _is_secret(info):
-        known = isinstance(value, str | Secret) or _sealed(value) is not None
-        return change(pointer, value) if known else value
+        return value if value is None else change(pointer, value)
     if isinstance(value, dict):
         parts = dict(_parts(info, value, value))
         return {
@@ -257,6 +284,10 @@ def _sealed(value: Any) -> bytes | None:
 
 def _stored(sealed: bytes) -> dict[str, str]:
     return {SEALED: base64.b64encode(sealed).decode()}
+
+
+def _clear(value: str | Secret) -> str:
+    return value.reveal() if isinstance(value, Secret) else value
 
 
 def _opens_to(keys: DataKeys, sealed: bytes, where: tuple[str, ...], clear: str) -> bool:
