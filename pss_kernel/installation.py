@@ -16,6 +16,7 @@ from pss_kernel.auth import Actor
 from pss_kernel.config import CONTROL_CELL, EMBEDDED, CellConfig, Config, make_data_folder
 from pss_kernel.errors import Invalid
 from pss_kernel.ids import new_id
+from pss_kernel.keys._inspect import key_problems
 from pss_kernel.keys._keyring import Keyring
 from pss_kernel.keys._master import MasterKeys
 from pss_kernel.keys._secret import decode_secret
@@ -134,6 +135,8 @@ async def open_installation(
         await _prepare(installation)
         if upgrade_plugins:
             await enable_pending(installation)
+            async for tenants, problem in key_problems(installation):
+                _log.error("keys_not_open", tenants=len(tenants), reason=problem.sentence)
         installation.directory.start()
         yield installation
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
-import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import click
 import msgspec
 import typer
 from rich.console import Console
@@ -24,7 +21,6 @@ from pss_kernel.installation import Installation, open_installation
 from pss_kernel.keys._secret import encode_secret
 from pss_kernel.observability import configure_logging
 from pss_kernel.registry import Registry
-from pss_kernel.tenancy._origin import Origin, origin
 
 __all__ = [
     "DataDir",
@@ -77,22 +73,12 @@ def with_installation(
 
     async def run() -> T:
         config = open_config(data_dir)
-        typed = click.get_current_context(silent=True)
-        origin.set(Origin(f"user:{_user()}", typed.command_path if typed else ""))
         async with open_installation(
             config, installed_plugins(), upgrade_plugins=False
         ) as installation:
             return await work(installation)
 
     return asyncio.run(run())
-
-
-def _user() -> str:
-    """Who runs the command, as the machine knows them."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return str(os.getuid())
 
 
 def print_json(value: Any) -> None:

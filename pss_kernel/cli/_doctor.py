@@ -23,7 +23,9 @@ from pss_kernel.cli._context import (
 )
 from pss_kernel.config import Config
 from pss_kernel.errors import Problem
-from pss_kernel.installation import open_installation
+from pss_kernel.installation import Installation, open_installation
+from pss_kernel.keys._inspect import key_problems, readable_by_others
+from pss_kernel.keys._master import MEND
 from pss_kernel.registry import Registry
 
 __all__ = ["register"]
@@ -71,7 +73,7 @@ async def _checks(config: Config) -> list[Check]:
             for one in registry.broken
         ),
         _data_dir(config),
-        await _database(config, registry),
+        *await _database(config, registry),
         await _service("rabbitmq", config.amqp_url, "PSS_AMQP_URL", _rabbitmq),
         await _service("redis", config.redis_url, "PSS_REDIS_URL", _redis),
     ]
@@ -98,18 +100,36 @@ def _data_dir(config: Config) -> Check:
     )
 
 
-async def _database(config: Config, registry: Registry) -> Check:
+async def _database(config: Config, registry: Registry) -> list[Check]:
     kind = "server" if config.database_url else "embedded"
     try:
         async with open_installation(config, registry) as installation:
             async with installation.database.owner() as owner:
                 version = await owner.fetchval("SHOW server_version")
             count = len(list(installation.directory))
+            keys = await _keys(installation)
     except (Problem, OSError) as error:
         detail = error.detail if isinstance(error, Problem) else str(error)
         mend = error.mend if isinstance(error, Problem) else None
-        return Check("database", "failed", detail, mend or "")
-    return Check("database", "ok", f"PostgreSQL {version} ({kind}), {count} tenants")
+        return [Check("database", "failed", detail, mend or "")]
+    return [Check("database", "ok", f"PostgreSQL {version} ({kind}), {count} tenants"), *keys]
+
+
+async def _keys(installation: Installation) -> list[Check]:
+    """Whether what is sealed can be opened here."""
+    masters = installation.keyring.masters
+    found = [
+        Check("keys", "failed", f"{len(tenants)} tenants: {problem.detail}", problem.mend or "")
+        async for tenants, problem in key_problems(installation)
+    ]
+    if masters.current is None and not masters.makes_one:
+        detail = "There is no master key: secrets and personal data can't be kept."
+        found.append(Check("keys", "warning", detail, MEND))
+    if path := readable_by_others(installation):
+        detail = f"Every user of this machine can read the master keys in {path}."
+        found.append(Check("keys", "warning", detail, f"Run: chmod 600 {path}"))
+    current = masters.current or "made when it is first needed"
+    return found or [Check("keys", "ok", f"master key {current}, in {masters.source}")]
 
 
 async def _service(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -18,9 +19,9 @@ from pss_kernel.keys._vault import VaultKey
 if TYPE_CHECKING:
     from pss_kernel.config import Config
 
-__all__ = ["MasterKeys"]
+__all__ = ["MEND", "MasterKeys"]
 
-_MEND = "Set PSS_MASTER_KEY_FILE, PSS_MASTER_KEY or PSS_VAULT_ADDR: see docs/secrets.md."
+MEND = "Set PSS_MASTER_KEY_FILE, PSS_MASTER_KEY or PSS_VAULT_ADDR: see docs/secrets.md."
 
 
 class MasterKeys:
@@ -32,9 +33,9 @@ class MasterKeys:
 
     def __init__(self, config: Config, *, embedded: bool) -> None:
         self._own = embedded and config.master_key is None and config.vault_addr is None
-        self._file = config.master_key_file
-        if self._file is None and self._own:
-            self._file = config.data_dir / "master.key"
+        self.file = Path(config.master_key_file) if config.master_key_file else None
+        if self.file is None and self._own:
+            self.file = config.data_dir / "master.key"
         self._named = config.master_key_file is not None
         self._text = config.master_key
         self._keys: dict[str, bytes] = {}
@@ -45,8 +46,8 @@ class MasterKeys:
         keys: dict[str, bytes] = {}
         if self._text is not None:
             keys |= read_keys(self._text.reveal(), "PSS_MASTER_KEY")
-        if self._file is not None:
-            keys |= {one: key for one, key in read_key_file(self._file).items() if one not in keys}
+        if self.file is not None:
+            keys |= {one: key for one, key in read_key_file(self.file).items() if one not in keys}
         self._keys, self._read = keys, True
 
     @property
@@ -68,7 +69,12 @@ class MasterKeys:
             return "Vault"
         if self._text is not None:
             return "PSS_MASTER_KEY"
-        return str(self._file) if self._file else "nowhere"
+        return str(self.file) if self.file else "nowhere"
+
+    @property
+    def makes_one(self) -> bool:
+        """Whether a first one is made where none is there."""
+        return self._own and not self._named
 
     @property
     def far(self) -> bool:
@@ -80,8 +86,8 @@ class MasterKeys:
         if self.vault is not None:
             return self.vault.id, self.vault.wrap(key, where)
         self._load()  # another process may have made it, or added one
-        if not self._keys and self._own and self._file is not None and not self._named:
-            make_key_file(self._file)
+        if not self._keys and self.makes_one and self.file is not None:
+            make_key_file(self.file)
             self._load()
         if not self._keys:
             raise self._none()
@@ -108,18 +114,18 @@ class MasterKeys:
 
     def add(self) -> str:
         """Add a new master key to the key file and make it the current one; its id."""
-        if self.vault is not None or self._text is not None or self._file is None:
+        if self.vault is not None or self._text is not None or self.file is None:
             raise KeyMissing(
                 f"The current master key is kept in {self.source}, not in a file.",
                 code="no-key-file",
                 mend="Make the new one there, as docs/secrets.md says; then 'pss keys rewrap'.",
             )
-        add_key(self._file)
+        add_key(self.file)
         self._load()
         return next(iter(self._keys))
 
     def _none(self) -> KeyMissing:
-        return KeyMissing("There is no master key here.", code="no-master-key", mend=_MEND)
+        return KeyMissing("There is no master key here.", code="no-master-key", mend=MEND)
 
     def _other(self, master: str) -> KeyMissing:
         known = ", ".join(self.ids)
