@@ -18,6 +18,7 @@ from pss_kernel.errors import (
 )
 from pss_kernel.hooks import hookspec, service
 from pss_kernel.ids import check_id, new_id
+from pss_kernel.keys import ERASED, Erased, Personal, Secret
 from pss_kernel.messaging import Event
 from pss_kernel.money import Money, exponent, round_share
 from pss_kernel.persistence import UnitOfWork, Work, tenant_metadata
@@ -25,11 +26,13 @@ from pss_kernel.plugin import FileFinding, Permission, Plugin, Progress
 from pss_kernel.tenancy import Tenant
 
 __all__ = [
+    "ERASED",
     "Actor",
     "Answer",
     "BadRequest",
     "Conflict",
     "Content",
+    "Erased",
     "Event",
     "FieldError",
     "FileFinding",
@@ -40,10 +43,12 @@ __all__ = [
     "NotFound",
     "Page",
     "Permission",
+    "Personal",
     "Plugin",
     "PluginNotEnabled",
     "Problem",
     "Progress",
+    "Secret",
     "Tenant",
     "Unauthorised",
     "Unavailable",

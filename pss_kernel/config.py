@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from pss_kernel.errors import Invalid
+from pss_kernel.keys._secret import Secret
 
 __all__ = ["CONTROL_CELL", "EMBEDDED", "CellConfig", "Config", "make_data_folder"]
 
@@ -68,6 +69,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """``PSS_POOL_SIZE``: database connections per process."""
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
     """``PSS_MAX_BODY_BYTES``: a larger request body is refused with 413."""
+    master_key: Secret | None = None
+    """``PSS_MASTER_KEY``: master keys in base64, the current one first, earlier ones after it."""
+    master_key_file: Path | None = None
+    """``PSS_MASTER_KEY_FILE``: a file with the same, one in a line."""
+    vault_addr: str | None = None
+    """``PSS_VAULT_ADDR``: HashiCorp Vault, whose transit engine holds the master key."""
+    vault_token: Secret | None = None
+    """``PSS_VAULT_TOKEN``: a token that may encrypt and decrypt with that key."""
+    vault_token_file: Path | None = None
+    """``PSS_VAULT_TOKEN_FILE``: a file with the token, read again when it is refused."""
+    vault_key: str = "pss"
+    """``PSS_VAULT_KEY``: the key's name in the transit engine."""
+    vault_mount: str = "transit"
+    """``PSS_VAULT_MOUNT``: where the transit engine is mounted."""
     log_format: Literal["console", "json"] = "console"
     """``PSS_LOG_FORMAT``: ``console`` or ``json``."""
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"

@@ -16,6 +16,10 @@ from pss_kernel.auth import Actor
 from pss_kernel.config import CONTROL_CELL, EMBEDDED, CellConfig, Config, make_data_folder
 from pss_kernel.errors import Invalid
 from pss_kernel.ids import new_id
+from pss_kernel.keys._inspect import key_problems
+from pss_kernel.keys._keyring import Keyring
+from pss_kernel.keys._master import MasterKeys
+from pss_kernel.keys._secret import decode_secret
 from pss_kernel.messaging._wake import RelayWaker
 from pss_kernel.persistence import Correlation, Database, UnitOfWork, Work, open_unit_of_work
 from pss_kernel.persistence._database import disconnected
@@ -25,6 +29,7 @@ from pss_kernel.registry import Registry
 from pss_kernel.tenancy import Directory, Tenant
 from pss_kernel.tenancy._absent import refuse_absent
 from pss_kernel.tenancy._provision import enable_pending
+from pss_kernel.tenancy._secret_settings import open_settings
 from pss_kernel.tenancy._tenant import KERNEL
 
 __all__ = ["Installation", "open_installation"]
@@ -42,6 +47,7 @@ class Installation:
         self.registry = registry
         self.cells = cells
         self.directory = Directory(cells, config.base_domain)
+        self.keyring = Keyring(MasterKeys(config, embedded=self.database.embedded))
         self._wakers = {name: RelayWaker(database) for name, database in cells.items()}
 
     @property
@@ -57,8 +63,12 @@ class Installation:
         """A tenant's settings of the plugin that declares the type ``kind``."""
         decoded = tenant.decoded_settings.get(kind)
         if decoded is None:
-            state = tenant.plugins.get(self.registry.plugin_of_settings(kind))
-            decoded = msgspec.convert(state.settings if state else {}, kind)
+            name = self.registry.plugin_of_settings(kind)
+            state = tenant.plugins.get(name)
+            settings = open_settings(
+                state.settings if state else {}, kind, name, lambda: self.keyring.of(tenant)
+            )
+            decoded = msgspec.convert(settings, kind, dec_hook=decode_secret)
             tenant.decoded_settings[kind] = decoded
         result: S = decoded
         return result
@@ -131,6 +141,8 @@ async def open_installation(
             refuse_absent(installation)
         if upgrade_plugins:
             await enable_pending(installation)
+            async for tenants, problem in key_problems(installation):
+                _log.error("keys_not_open", tenants=len(tenants), reason=problem.sentence)
         installation.directory.start()
         yield installation
 

@@ -20,7 +20,10 @@ from pss_kernel.plugin import HookImplementation, Plugin
 
 __all__ = ["claims_of", "fault_of"]
 
-_COMMANDS = {"serve", "worker", "doctor", "tenant", "plugin", "apikey", "decode"}
+_COMMANDS = {
+    *("serve", "worker", "doctor", "tenant", "plugin", "apikey", "decode"),
+    *("settings", "keys"),
+}
 _markers = (pluggy.HookspecMarker("pss"), pluggy.HookimplMarker("pss"))
 
 

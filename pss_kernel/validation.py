@@ -18,6 +18,7 @@ import msgspec
 from msgspec import inspect as mi
 
 from pss_kernel.errors import FieldError
+from pss_kernel.keys._secret import decode_secret
 
 __all__ = ["explain"]
 
@@ -52,7 +53,7 @@ _CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", 
 def explain(value: Any, kind: Any, *, pointer: str = "") -> list[FieldError]:
     """What is wrong with ``value`` (decoded JSON or TOML) as a ``kind``; empty when nothing is."""
     try:
-        msgspec.convert(value, kind, str_keys=True)
+        msgspec.convert(value, kind, str_keys=True, dec_hook=decode_secret)
     except msgspec.ValidationError as error:
         found = list(islice(_walk(value, mi.type_info(kind), pointer), _MOST_ERRORS))
         return found or [_first_error(error, pointer)]
@@ -164,7 +165,7 @@ def _fits(value: Any, info: mi.Type) -> bool:
 
 def _leaf(value: Any, annotation: Any, pointer: str) -> Iterator[FieldError]:
     try:
-        msgspec.convert(value, annotation, str_keys=True)
+        msgspec.convert(value, annotation, str_keys=True, dec_hook=decode_secret)
     except msgspec.ValidationError as error:
         yield FieldError(pointer=pointer, detail=_message(error))
 

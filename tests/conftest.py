@@ -22,6 +22,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.engine import make_url
 
+from pss_kernel.keys._key_file import make_key_file
 from pss_kernel.persistence._database import connect_arguments
 
 _DATABASE = os.environ.get("PSS_TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
@@ -60,8 +61,16 @@ def eventually() -> Any:
     return wait
 
 
+@pytest.fixture(scope="session")
+def master_key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Master keys, as an installation on a server has them."""
+    path = tmp_path_factory.mktemp("keys") / "master.key"
+    make_key_file(path)
+    return path
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def server_database() -> AsyncIterator[dict[str, Any]]:
+async def server_database(master_key_file: Path) -> AsyncIterator[dict[str, Any]]:
     """A throwaway database on the PostgreSQL server, as the configuration names it.
 
     The application logs in as itself, with none of the owner's rights. Database and roles
@@ -83,6 +92,7 @@ async def server_database() -> AsyncIterator[dict[str, Any]]:
             "database_url": here.render_as_string(hide_password=False),
             "app_database_url": app.render_as_string(hide_password=False),
             "role_prefix": prefix,
+            "master_key_file": str(master_key_file),
         }
     finally:
         await owner.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

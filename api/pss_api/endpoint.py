@@ -23,6 +23,7 @@ from pss_api.problems import ProblemDocument
 from pss_kernel.answers import Answer, Content
 from pss_kernel.errors import BadRequest
 from pss_kernel.installation import Installation
+from pss_kernel.keys._secret import encode_secret
 from pss_kernel.persistence import Answered, Correlation, Idempotency, Work
 from pss_kernel.plugin import Route
 
@@ -48,7 +49,7 @@ _HEADERS = {
     ],
 }
 _LONGEST_KEY = 255
-_encoder = msgspec.json.Encoder()
+_encoder = msgspec.json.Encoder(enc_hook=encode_secret)
 
 
 def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:

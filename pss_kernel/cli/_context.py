@@ -17,6 +17,7 @@ from rich.table import Table
 from pss_kernel.cli._progress import progress_bars
 from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
+from pss_kernel.keys._secret import encode_secret
 from pss_kernel.observability import configure_logging
 from pss_kernel.registry import Registry
 
@@ -81,7 +82,8 @@ def with_installation(
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    document = msgspec.json.encode(value, enc_hook=encode_secret)
+    sys.stdout.write(msgspec.json.format(document, indent=2).decode() + "\n")
 
 
 def print_table(columns: list[str], rows: list[list[str]]) -> None:

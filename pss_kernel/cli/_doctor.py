@@ -23,7 +23,9 @@ from pss_kernel.cli._context import (
 )
 from pss_kernel.config import Config
 from pss_kernel.errors import Problem
-from pss_kernel.installation import open_installation
+from pss_kernel.installation import Installation, open_installation
+from pss_kernel.keys._inspect import key_problems, readable_by_others
+from pss_kernel.keys._master import MEND
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy._absent import plugins_absent
 
@@ -107,6 +109,7 @@ async def _database(config: Config, registry: Registry) -> list[Check]:
                 version = await owner.fetchval("SHOW server_version")
             count = len(list(installation.directory))
             absent = plugins_absent(installation)
+            keys = await _keys(installation)
     except (Problem, OSError) as error:
         detail = error.detail if isinstance(error, Problem) else str(error)
         mend = error.mend if isinstance(error, Problem) else None
@@ -114,7 +117,25 @@ async def _database(config: Config, registry: Registry) -> list[Check]:
     return [
         Check("database", "ok", f"PostgreSQL {version} ({kind}), {count} tenants"),
         *(Check("plugins", "failed", one.sentence) for one in absent),
+        *keys,
     ]
+
+
+async def _keys(installation: Installation) -> list[Check]:
+    """Whether what is sealed can be opened here."""
+    masters = installation.keyring.masters
+    found = [
+        Check("keys", "failed", f"{len(tenants)} tenants: {problem.detail}", problem.mend or "")
+        async for tenants, problem in key_problems(installation)
+    ]
+    if masters.current is None and not masters.makes_one:
+        detail = "There is no master key: secrets and personal data can't be kept."
+        found.append(Check("keys", "warning", detail, MEND))
+    if path := readable_by_others(installation):
+        detail = f"Every user of this machine can read the master keys in {path}."
+        found.append(Check("keys", "warning", detail, f"Run: chmod 600 {path}"))
+    current = masters.current or "made when it is first needed"
+    return found or [Check("keys", "ok", f"master key {current}, in {masters.source}")]
 
 
 async def _service(

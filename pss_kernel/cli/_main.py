@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import sys
 from typing import Annotated, NoReturn
 
 import typer
 
 from pss_kernel._version import __version__
-from pss_kernel.cli import _decode, _doctor, _keys, _plugins, _serve, _tenants
+from pss_kernel.cli import (
+    _data_keys,
+    _decode,
+    _doctor,
+    _keys,
+    _plugins,
+    _serve,
+    _settings,
+    _tenants,
+)
 from pss_kernel.cli._context import installed_plugins
 from pss_kernel.config import Config
 from pss_kernel.errors import Problem
 from pss_kernel.observability import configure_logging
+from pss_kernel.tenancy._origin import Origin, origin
 
 __all__ = ["main"]
 
@@ -23,7 +35,12 @@ def main() -> NoReturn:
     """Run the command line; a user's mistake is told in plain words, with exit code 2."""
     try:
         configure_logging(Config.from_environment())
-        build()(prog_name="pss")
+        app = build()
+        who = origin.set(Origin(f"user:{_user()}", _typed(app, sys.argv[1:])))
+        try:
+            app(prog_name="pss")
+        finally:
+            origin.reset(who)
     except Problem as problem:
         sys.stderr.write(f"Error: {problem.sentence}\n")
         sys.exit(_MISTAKE)
@@ -60,11 +77,27 @@ def build() -> typer.Typer:
     app.add_typer(_tenants.app, name="tenant")
     app.add_typer(_plugins.app, name="plugin")
     app.add_typer(_keys.app, name="apikey")
+    app.add_typer(_settings.app, name="settings")
+    app.add_typer(_data_keys.app, name="keys")
     app.add_typer(_decode.group(registry), name="decode")
     for plugin in registry.plugins.values():
         for name, group in plugin.command_groups.items():
             app.add_typer(group, name=name)
     return app
+
+
+def _typed(app: typer.Typer, words: list[str]) -> str:
+    """The command without its arguments: for the history of settings, which is kept for ever."""
+    groups = {group.name for group in app.registered_groups}
+    return " ".join(["pss", *words[: 2 if words and words[0] in groups else 1]])
+
+
+def _user() -> str:
+    """Who runs the command, as the machine knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())
 
 
 def _print_version(wanted: bool) -> None:

@@ -83,7 +83,7 @@ BEGIN
 END $$;
 GRANT USAGE ON SCHEMA pss TO "{control}", "{relay}";
 GRANT SELECT ON pss.tenant, pss.tenant_domain, pss.tenant_plugin, pss.api_key,
-  pss.placement, pss.tenant_change
+  pss.placement, pss.tenant_change, pss.tenant_key
   TO "{control}";
 GRANT USAGE ON SCHEMA pss TO "{tenants}";
 GRANT INSERT ON pss.outbox TO "{tenants}";

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pss_kernel.errors import Conflict, Invalid, Problem, Unavailable
 from pss_kernel.hooks._dispatch import call_hook
 from pss_kernel.hooks._spec import HookSpec
+from pss_kernel.keys._persons import erase_persons, seal_persons, unseal_persons
 from pss_kernel.messaging._log import EventBuffer
 from pss_kernel.persistence._binding import Binding, first_role
 from pss_kernel.persistence._database import disconnected
@@ -139,6 +140,31 @@ class UnitOfWork:
         """
         self._takes.append(_Take(sort_key, sql, arguments, otherwise, self.plugin))
 
+    async def seal(
+        self, persons: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, dict[str, bytes | None]]:
+        """Encrypt personal data: subject (a person's id) to field to a value that JSON can hold.
+
+        Each person has a key of their own. A field is bound to its name, so name it after its
+        column (``meal.diet``). None stays None. One round trip for all of them, none where
+        nothing is to be sealed. Raises Gone (``person-erased``) for whose key was erased.
+        """
+        return await seal_persons(self, persons)
+
+    async def unseal(
+        self, persons: Mapping[str, Mapping[str, bytes | None]]
+    ) -> dict[str, dict[str, Any]]:
+        """Decrypt what ``seal`` gave; ``ERASED`` stands for what was erased.
+
+        One round trip for all of them. Raises Unavailable for what was altered or copied here from
+        another person or field, and where the keys can't be opened now.
+        """
+        return await unseal_persons(self, persons)
+
+    async def erase_persons(self, *subjects: str) -> list[str]:
+        """Erase the keys of people for good; gives those that had not been erased before."""
+        return await erase_persons(self, subjects)
+
     async def now(self) -> datetime:
         """The database's time, at which this transaction began."""
         moment: datetime = await self._binding.open(self.plugin).fetchval("SELECT now()")
@@ -223,6 +249,8 @@ async def open_unit_of_work(
     Three round trips beside the work: BEGIN with the binding, events (if any), COMMIT.
     Raises Unavailable (retryable) when the database can't be reached.
     """
+    if tenant.keys:  # opened here, where waiting for them holds nobody up
+        await installation.keyring.ready(tenant)
     try:
         connection, driver = await _begin(installation, tenant, plugin)
         binding = Binding(driver, tenant, installation.database.roles, plugin)

@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from pss_kernel.errors import Conflict, IdempotencyMismatch
+from pss_kernel.keys._secret import encode_secret
 from pss_kernel.persistence._unit_of_work import Correlation, UnitOfWork, open_unit_of_work
 from pss_kernel.tenancy._tenant import KERNEL
 
@@ -151,5 +152,5 @@ class Work:
     async def answer(self, uow: UnitOfWork, value: Any, *, status: int | None = None) -> None:
         """Keep what will be answered, so that the same key gets the same answer again."""
         if self._idempotency is not None:
-            body = msgspec.json.encode(value)
+            body = msgspec.json.encode(value, enc_hook=encode_secret)
             await self._idempotency.answer(uow, status or self._status, body)

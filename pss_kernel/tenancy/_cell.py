@@ -35,7 +35,9 @@ SELECT t.code, t.name, t.schema_name, t.role, t.currency, t.time_zone, t.locales
        coalesce((SELECT jsonb_object_agg(p.plugin, jsonb_build_object(
                    'state', p.state, 'since', p.since, 'version', p.version,
                    'revision', p.revision, 'reason', p.reason, 'settings', p.settings))
-                 FROM pss.tenant_plugin p WHERE p.tenant = t.code), '{}') AS plugins
+                 FROM pss.tenant_plugin p WHERE p.tenant = t.code), '{}') AS plugins,
+       (SELECT array_agg(ROW(k.number, k.state, k.master, k.wrapped) ORDER BY k.number)
+        FROM pss.tenant_key k WHERE k.tenant = t.code) AS keys
 FROM pss.tenant t
 """
 _KEYS = """

@@ -20,6 +20,7 @@ import structlog
 from pss_kernel.auth import ApiKey
 from pss_kernel.config import CONTROL_CELL
 from pss_kernel.errors import TenantUnknown
+from pss_kernel.keys._data_keys import WrappedKey
 from pss_kernel.persistence._database import Database, disconnected
 from pss_kernel.tenancy._cell import Cell, look
 from pss_kernel.tenancy._tenant import PluginState, Tenant
@@ -208,4 +209,5 @@ def _tenant(row: asyncpg.Record, placed: asyncpg.Record) -> Tenant:
         strict_plugins=row["strict_plugins"],
         domains=tuple(placed["domains"]),
         plugins=msgspec.convert(row["plugins"], dict[str, PluginState]),
+        keys=tuple(WrappedKey(*key) for key in row["keys"] or ()),
     )

@@ -17,6 +17,7 @@ from pss_kernel.money import exponent
 from pss_kernel.plugin import FileFinding
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy._brand import brand_errors, with_logo
+from pss_kernel.tenancy._references import with_references
 from pss_kernel.validation import explain
 
 __all__ = ["InvalidTenant", "TenantDefinition", "load_tenant"]
@@ -27,6 +28,9 @@ _MENDS = {
     "unknown-field": "Correct its spelling, or remove it.",
     "too-few": "Add what is missing.",
     "too-many": "Remove some.",
+    "secret-in-file": 'Write { env = "NAME" } or { file = "path" }, or leave it out and use '
+    "'pss settings set'.",
+    "no-such-secret": "Set it for this command, or leave the line out: what is stored stays.",
 }
 # What a pattern means, in words.
 _FORMS = {
@@ -111,10 +115,14 @@ def load_tenant(folder: Path, registry: Registry) -> TenantDefinition:
     if findings:
         raise InvalidTenant(findings)
     file = msgspec.convert(value, _File)
+    plugins = msgspec.to_builtins(file.plugins)  # as they are stored: TOML has dates of its own
     return TenantDefinition(
         folder=folder,
         brand=with_logo(folder, file.brand),
-        plugins=msgspec.to_builtins(file.plugins),  # as they are stored: TOML has dates of its own
+        plugins={
+            name: with_references(settings, registry[name].settings, folder)[0]
+            for name, settings in plugins.items()
+        },
         **msgspec.structs.asdict(file.tenant),
     )
 
@@ -154,7 +162,9 @@ def _findings(path: Path, text: str, value: Any, registry: Registry) -> Iterator
         if name not in registry.plugins:
             yield found(*_not_usable(pointer, name, registry))
         elif isinstance(settings, dict):
-            for error in explain(settings, registry[name].settings, pointer=pointer):
+            kind = registry[name].settings
+            given, errors = with_references(settings, kind, path.parent, pointer=pointer)
+            for error in (*errors, *explain(given, kind, pointer=pointer)):
                 yield found(error, _MENDS.get(error.code, ""))
             for needed in registry.closure([name]):
                 if needed != name and needed not in plugins:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -15,6 +17,7 @@ from pss_kernel.errors import Conflict, Invalid, TenantUnknown
 from pss_kernel.plugin import TenantFiles
 from pss_kernel.tenancy._file import InvalidTenant, TenantDefinition
 from pss_kernel.tenancy._provision import KERNEL, create_tenant, disable_plugin, enable_plugins
+from pss_kernel.tenancy._secret_settings import comparable
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -76,12 +79,12 @@ async def make_plan(installation: Installation, wanted: TenantDefinition) -> Pla
     changes = [identity] if identity else []
     enabled = tenant.enabled - {KERNEL} if tenant else frozenset()
     for name in installation.registry.closure(wanted.plugins):
-        settings = wanted.plugins.get(name, {})
         if name not in enabled:
             changes.append(Change("enable", f"plugin {name}"))
-        elif tenant and name in wanted.plugins and tenant.plugins[name].settings != settings:
-            keys = _different(tenant.plugins[name].settings, settings)
-            changes.append(Change("change", f"settings of {name}", ", ".join(keys)))
+        elif tenant and name in wanted.plugins:
+            keys = _changed_settings(installation, tenant, name, wanted.plugins[name])
+            if keys:
+                changes.append(Change("change", f"settings of {name}", ", ".join(keys)))
     changes += [
         Change("disable", f"plugin {name}")
         for name in reversed(list(installation.registry.plugins))
@@ -240,6 +243,16 @@ def _identity_change(
             mend="Make a tenant of its own for the other currency.",
         )
     return Change("change", f"tenant {wanted.code}", ", ".join(keys)) if keys else None
+
+
+def _changed_settings(
+    installation: Installation, tenant: Tenant, name: str, wanted: dict[str, Any]
+) -> list[str]:
+    """The settings that differ; what the file says nothing of differs, unless it is a secret."""
+    stored = tenant.plugins[name].settings
+    kind = installation.registry[name].settings
+    keys = partial(installation.keyring.of, tenant)
+    return _different(stored, comparable(wanted, stored, kind, name, keys))
 
 
 def _different(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

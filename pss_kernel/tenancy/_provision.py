@@ -18,8 +18,10 @@ from pss_kernel.errors import Conflict, Invalid, TenantUnknown, Unavailable
 from pss_kernel.persistence._migrations import knows, pending, replay
 from pss_kernel.tenancy._directory import SEEN_EVERYWHERE_SECONDS
 from pss_kernel.tenancy._rights import drop_plugin_roles, grant_plugins, plugin_roles
+from pss_kernel.tenancy._origin import origin
+from pss_kernel.tenancy._secret_settings import setting_errors
+from pss_kernel.tenancy._settings_store import settings_to_store
 from pss_kernel.tenancy._tenant import KERNEL
-from pss_kernel.validation import explain
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -56,6 +58,10 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}" GRANT USAGE ON SEQUENCES TO "{role
 # Last in its transaction: until that ends, no other role is given the same membership.
 _JOIN = 'GRANT "{tenants}" TO "{role}"'
 
+_BEGIN = """
+SELECT set_config('lock_timeout', '10s', true), set_config('pss.actor', $1, true),
+       set_config('pss.source', $2, true)
+"""
 _PLACE = """
 INSERT INTO pss.placement (tenant, cell) VALUES ($1, $2) ON CONFLICT (tenant) DO NOTHING
 """
@@ -114,7 +120,8 @@ async def _tenant_transaction(
 async def _changing(owner: asyncpg.Connection, code: str) -> AsyncIterator[None]:
     """A transaction in which this tenant is changed, by nobody else at the same time."""
     async with owner.transaction():
-        await owner.execute("SET LOCAL lock_timeout = '10s'")
+        who = origin.get()
+        await owner.execute(_BEGIN, who.actor, who.source)
         await owner.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", code)
         yield
 
@@ -194,7 +201,7 @@ async def enable_plugins(
     names = registry.closure(settings)
     for name in names:
         given = settings.get(name)
-        errors = explain(given, registry[name].settings) if given is not None else []
+        errors = setting_errors(given, registry[name].settings) if given is not None else []
         if errors:
             raise Invalid(f"The settings of {name!r} are not valid.", errors=errors)
     known = installation.directory.by_code(code)
@@ -310,6 +317,8 @@ async def enable_pending(installation: Installation) -> None:
     One that fails stops serving its tenant; the others, and the other tenants, go on.
     """
     for tenant in list(installation.directory):
+        if not await _upgrade_kernel(installation, tenant):
+            continue
         for name, plugin in installation.registry.plugins.items():
             state = tenant.plugins.get(name)
             if state is None or state.state != "enabled":
@@ -335,6 +344,20 @@ async def enable_pending(installation: Installation) -> None:
                     _log.info("plugin_upgraded", tenant=tenant.code, plugin=name)
 
 
+async def _upgrade_kernel(installation: Installation, tenant: Tenant) -> bool:
+    """Bring the tables that every tenant has to this version's; whether they are there now."""
+    state = tenant.plugins.get(KERNEL)
+    if state is None or not pending(_KERNEL_MIGRATIONS, state.revision):
+        return True
+    try:
+        async with _tenant_transaction(installation, tenant.code) as owner:
+            await _migrate(owner, installation, tenant.code, KERNEL, _KERNEL_MIGRATIONS, None)
+    except asyncpg.PostgresError as error:
+        _log.error("plugin_failed", tenant=tenant.code, plugin=KERNEL, reason=str(error))
+        return False
+    return True
+
+
 async def _migrate(
     owner: asyncpg.Connection,
     installation: Installation,
@@ -350,6 +373,9 @@ async def _migrate(
     waiting = pending(folder, row["revision"] if row else None)
     await replay(owner, waiting, f"t_{code}")
     plugin = installation.registry.plugins.get(name)
+    stored = None
+    if settings is not None and plugin is not None:
+        stored = await settings_to_store(installation.keyring, owner, code, plugin, settings)
     await owner.execute(
         _STATE,
         code,
@@ -358,7 +384,7 @@ async def _migrate(
         plugin.version if plugin else None,
         waiting[-1].revision if waiting else None,
         None,
-        None if settings is None else msgspec.json.encode(settings).decode(),
+        stored,
     )
     await grant_plugins(owner, installation.registry, installation.database.roles, code)
 

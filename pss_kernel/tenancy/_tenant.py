@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from pss_kernel.config import CONTROL_CELL
+from pss_kernel.keys._data_keys import WrappedKey
 
 __all__ = ["KERNEL", "PluginState", "Tenant"]
 
@@ -47,6 +48,8 @@ class Tenant:
     """Whether each plugin has a database role of its own here."""
     domains: tuple[str, ...] = ()
     plugins: dict[str, PluginState] = field(default_factory=dict)
+    keys: tuple[WrappedKey, ...] = field(default=(), repr=False)
+    """Its data keys, wrapped; see ``Keyring``."""
     decoded_settings: dict[type, Any] = field(default_factory=dict, repr=False)
     """Filled on first use; goes with the snapshot."""
 

@@ -1,0 +1,132 @@
+"""Installations with the plugin that has secrets, on both kinds of database."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from pss_kernel.cli import main
+from pss_kernel.cli._context import installed_plugins
+from pss_kernel.config import Config
+from pss_kernel.installation import Installation, open_installation
+from pss_kernel.keys import Secret
+from pss_kernel.registry import Registry, _load
+from pss_kernel.testing import TestKit
+
+CLEAR = "correct-horse-battery-staple"
+"""The secret of these tests: what must be nowhere to be seen."""
+
+Said = tuple[int, str, str]
+
+
+@pytest.fixture(scope="session")
+def clear() -> str:
+    """The secret that is looked for everywhere."""
+    return CLEAR
+
+
+@pytest.fixture(scope="session")
+def guarded() -> Registry:
+    """The plugin with secrets and visitors."""
+    return Registry([_load(EntryPoint("guarded", "pss_guarded:plugin", "pss.plugins"))])
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def guarded_embedded(folder: Path, guarded: Registry) -> AsyncIterator[Installation]:
+    """Embedded, told of no master key."""
+    config = Config(data_dir=folder / "guarded", pool_size=8)
+    async with open_installation(config, guarded) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def guarded_server(
+    server_database: dict[str, Any], guarded: Registry
+) -> AsyncIterator[Installation]:
+    """On a server, with its master keys in a file."""
+    with tempfile.TemporaryDirectory() as name:
+        config = Config(data_dir=Path(name), pool_size=8, **server_database)
+        async with open_installation(config, guarded) as opened:
+            yield opened
+
+
+@pytest.fixture(params=["embedded", "server"])
+def both(request: pytest.FixtureRequest) -> TestKit:
+    """The test kit, on the embedded database and then on the server."""
+    return TestKit(request.getfixturevalue(f"guarded_{request.param}"))
+
+
+@pytest.fixture
+def one(guarded_embedded: Installation) -> TestKit:
+    """The test kit, on the embedded database."""
+    return TestKit(guarded_embedded)
+
+
+@pytest.fixture
+def beside() -> Callable[..., Any]:
+    """Another process of the same installation, with other master keys: ``await beside(kit, …)``."""
+
+    async def open_beside(kit: TestKit, **changed: Any) -> TestKit:
+        config = msgspec.structs.replace(kit.installation.config, **changed)
+        other = Installation(config, kit.installation.registry, kit.installation.cells)
+        await other.directory.refresh()
+        return TestKit(other)
+
+    return open_beside
+
+
+@pytest.fixture
+def pss(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    guarded: Registry,
+    guarded_embedded: Installation,
+) -> Iterator[Callable[..., Said]]:
+    """Run a command in this process, on the embedded installation."""
+    monkeypatch.setattr(Registry, "discover", lambda **_: guarded)
+    monkeypatch.setenv("PSS_DATA_DIR", str(guarded_embedded.config.data_dir))
+    installed_plugins.cache_clear()
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["pss", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    yield run
+    installed_plugins.cache_clear()
+
+
+@pytest.fixture
+def everything() -> Callable[..., Any]:
+    """All rows of a tenant, of its schema and of the control schema, as one text."""
+
+    async def dump(kit: TestKit, code: str) -> str:
+        tenant = kit.installation.directory.by_code(code)
+        lines = []
+        async with kit.installation.cell(tenant).owner() as owner:
+            tables = await owner.fetch(
+                "SELECT table_schema, table_name FROM information_schema.tables "
+                "WHERE table_schema IN ($1, 'pss') AND table_type = 'BASE TABLE'",
+                tenant.schema,
+            )
+            for schema, table in tables:
+                rows = await owner.fetch(f'SELECT r::text FROM "{schema}"."{table}" r')
+                lines += [f"{schema}.{table}: {row[0]}" for row in rows]
+        return "\n".join(lines)
+
+    return dump
+
+
+def secret(text: str = CLEAR) -> Secret:
+    """A secret."""
+    return Secret(text)
