@@ -189,9 +189,6 @@ async def test_killed_at_any_moment(fleet: Fleet) -> None:
         program, codes = fleet.program(f"round{rounds}")
         rounds += 1
         while (ended := await _ended(program, next(waiting))).killed:
-            import time
-
-            print(time.time(), kills, rounds, len(ended.lines), flush=True)
             kills += 1
             assert [""] * _TENANTS == [await fleet.broken(code) for code in codes]
         assert 0 == ended.code, ended.lines
