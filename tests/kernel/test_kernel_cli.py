@@ -161,6 +161,43 @@ def test_a_tenant_from_files_to_key(pss: Callable[..., Said], tmp_path: Path) ->
     assert ["enabled", "enabled"] == [one["state"] for one in states]
 
 
+def test_many_tenants(pss: Callable[..., Said], tmp_path: Path) -> None:
+    """A folder of folders is planned and applied as one; one that fails is named, exit code 2."""
+    text = '[tenant]\ncode = "{}"\nname = "{}"\ncurrency = "EUR"\ntime_zone = "UTC"\n'
+    for code in ("many_a", "many_b", "many_c"):
+        (tmp_path / code / "counters").mkdir(parents=True)
+        (tmp_path / code / "tenant.toml").write_text(text.format(code, code) + "[plugins.notes]\n")
+    wrong = tmp_path / "many_b" / "counters" / "a.toml"
+    wrong.write_text("a = 1\na = 2\n")
+    folder = str(tmp_path)
+    code, out, err = pss("tenant", "plan", folder)
+    assert (0, "") == (code, err)
+    assert "many_a: create tenant many_a: many_a\nmany_a: enable plugin notes\n" in out
+    assert out.endswith("3 tenants: 3 planned.\n")
+
+    code, out, err = pss("tenant", "apply", folder, "--parallel", "2")
+    assert (2, "3 tenants: 2 applied, 1 failed.") == (code, out.splitlines()[-1])
+    assert "many_a: create 1, enable 1\n" in out
+    assert ["tenants 1/3", "tenants 2/3", "tenants 3/3"] == [
+        line for line in err.splitlines() if line.startswith("tenants ")
+    ]
+    assert "many_b: TOMLDecodeError: Cannot overwrite a value" in err
+    assert "Error: 1 of 3 tenants could not be applied: many_b. Mend" in err
+
+    wrong.write_text("a = 1\n")
+    each = [f"{tmp_path}/{name}" for name in ("many_c", "many_b")]
+    code, out, err = pss("tenant", "apply", *each, "--json")
+    assert (0, [("many_c", "unchanged", 0), ("many_b", "applied", 1)]) == (
+        code,
+        [
+            (one["tenant"], one["state"], len(one["changes"]))
+            for one in msgspec.json.decode(out)["tenants"]
+        ],
+    )
+    assert (0, "Nothing to change.\n", "") == pss("tenant", "apply", folder)
+    assert (2, "") == pss("tenant", "apply", folder, "--parallel", "0")[:2]
+
+
 def test_doctor(pss: Callable[..., Said]) -> None:
     """It says what is there, and what is not configured is no failure."""
     code, out, _ = pss("doctor", "--json")
