@@ -132,15 +132,17 @@ class Directory:
             raw = await connection.get_raw_connection()
             driver = raw.driver_connection
             assert driver is not None
-            # Both in one round trip: it is looked at four times a second.
-            await driver.execute(
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-                f'SET LOCAL ROLE "{database.roles.control}"'
-            )
             try:
+                # Both in one round trip: every cell is looked at four times a second.
+                await driver.execute(
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+                    f'SET LOCAL ROLE "{database.roles.control}"'
+                )
                 yield driver
-            finally:
-                await driver.execute("ROLLBACK")
+                await driver.execute("COMMIT")
+            except BaseException:  # a cancellation too: nobody may be given what is half done
+                await connection.invalidate()
+                raise
 
     async def _look(self, name: str) -> Cell:
         """A cell as it is now; the same object while nothing has changed there."""

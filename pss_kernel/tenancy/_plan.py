@@ -16,7 +16,7 @@ import structlog
 from pss_kernel.errors import Conflict, Invalid, TenantUnknown
 from pss_kernel.plugin import TenantFiles
 from pss_kernel.tenancy._file import InvalidTenant, TenantDefinition
-from pss_kernel.tenancy._provision import KERNEL, create_tenant, disable_plugin, enable_plugins
+from pss_kernel.tenancy._provision import ENDING, create_tenant, disable_plugin, enable_plugins
 from pss_kernel.tenancy._secret_settings import comparable
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ async def make_plan(installation: Installation, wanted: TenantDefinition) -> Pla
     tenant = _running(installation, wanted.code)
     identity = _identity_change(installation, tenant, wanted)
     changes = [identity] if identity else []
-    enabled = tenant.enabled - {KERNEL} if tenant else frozenset()
+    enabled = tenant.enabled if tenant else frozenset()
+    unwanted = _unwanted(installation, wanted, tenant)
     for name in installation.registry.closure(wanted.plugins):
         if name not in enabled:
             changes.append(Change("enable", f"plugin {name}"))
@@ -88,13 +89,24 @@ async def make_plan(installation: Installation, wanted: TenantDefinition) -> Pla
     changes += [
         Change("disable", f"plugin {name}")
         for name in reversed(list(installation.registry.plugins))
-        if name in enabled and name not in installation.registry.closure(wanted.plugins)
+        if name in unwanted
     ]
     checked = await _checked_files(installation, wanted, tenant)
     for files, paths, _ in checked:
         names = ", ".join(str(path.relative_to(wanted.folder)) for path in paths)
         changes.append(Change("load", f"{files.name} of {files.plugin}", names))
     return Plan(wanted, changes, checked)
+
+
+def _unwanted(
+    installation: Installation, wanted: TenantDefinition, tenant: Tenant | None
+) -> set[str]:
+    """What has been enabled, also half-way, or half-way disabled, and is not in the file."""
+    states = tenant.plugins if tenant else {}
+    there = {name for name, one in states.items() if one.state in ENDING}
+    return there & installation.registry.plugins.keys() - {
+        *installation.registry.closure(wanted.plugins)
+    }
 
 
 def _running(installation: Installation, code: str) -> Tenant | None:
@@ -134,10 +146,9 @@ async def carry_out(
             strict_plugins=wanted.strict_plugins,
         )
         await enable_plugins(installation, wanted.code, dict(wanted.plugins))
-        wished = installation.registry.closure(wanted.plugins)
-        for name in installation.directory.by_code(wanted.code).enabled - {KERNEL, *wished}:
-            if name in installation.registry.plugins:
-                await disable_plugin(installation, wanted.code, name, cascade=True)
+        tenant = installation.directory.by_code(wanted.code)
+        for name in _unwanted(installation, wanted, tenant):
+            await disable_plugin(installation, wanted.code, name, cascade=True)
     said: dict[str, str] = {}
     for one in plan.files:
         what = f"{one.files.name} of {one.files.plugin}"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pss_kernel.tenancy._tenant import Tenant
 
 __all__ = [
+    "ENDING",
     "KERNEL",
     "MigrationFailed",
     "create_tenant",
@@ -40,7 +41,7 @@ __all__ = [
 
 _log = structlog.get_logger("pss.tenancy")
 _KERNEL_MIGRATIONS = Path(__file__).parent / "migrations"
-_ENDING = {"enabled", "enabling", "disabling", "failed", "quarantined"}
+ENDING = {"enabled", "enabling", "disabling", "failed", "quarantined"}
 CODE = re.compile(r"[a-z][a-z0-9_]{1,40}", re.ASCII)
 
 _CREATE = """
@@ -251,7 +252,7 @@ async def disable_plugin(
     tenant = installation.directory.by_code(code)
     if name not in tenant.plugins:  # one that is gone from this machine can still be disabled
         _ = installation.registry[name]
-    ending = {one for one, state in tenant.plugins.items() if state.state in _ENDING}
+    ending = {one for one, state in tenant.plugins.items() if state.state in ENDING}
     if name not in ending:
         return []
     needing = [one for one in installation.registry.dependents(name) if one in ending]

@@ -182,6 +182,16 @@ class TestManyTenants:
             installation, plans, parallel=3, done=lambda *one: done.append(one)
         )
 
+    @staticmethod
+    async def _leave(installation: Installation, code: str, state: str) -> None:
+        """As a command that was killed at that moment does."""
+        async with installation.database.owner() as owner:
+            await owner.execute(
+                "UPDATE pss.tenant_plugin SET state = $2 WHERE tenant = $1 AND plugin = 'echo'",
+                *(code, state),
+            )
+        await installation.directory.refresh()
+
     async def test_applied_and_again(self, either: TestKit, write: Write, tmp_path: Path) -> None:
         """All are made, progress counts them, and a second time there is nothing to do."""
         codes = write(5)
@@ -248,6 +258,22 @@ class TestManyTenants:
         with pytest.raises(Invalid) as refused:
             await self._apply(kit.installation, tmp_path)
         assert "unknown-cell" == refused.value.code
+
+    @pytest.mark.parametrize("state", ["enabling", "disabling"])
+    async def test_what_was_left_half_way(
+        self, kit: TestKit, write: Write, tmp_path: Path, state: str
+    ) -> None:
+        """A plugin that a killed command left half-way is brought to where the file has it."""
+        (code,) = write(1)
+        await self._apply(kit.installation, tmp_path)
+        await self._leave(kit.installation, code, state)
+        (outcome,) = await self._apply(kit.installation, tmp_path)
+        assert ["enable plugin echo"] == [str(one) for one in outcome.changes]
+        await self._leave(kit.installation, code, state)
+        write(1, {0: {"tenant.toml": _TENANT.replace("[plugins.echo]", "")}})
+        (outcome,) = await self._apply(kit.installation, tmp_path)
+        assert ["disable plugin echo"] == [str(one) for one in outcome.changes]
+        assert "disabled" == kit.installation.directory.by_code(code).plugins["echo"].state
 
     async def test_few_connections(self, kit: TestKit, write: Write, tmp_path: Path) -> None:
         """So many tenants at once take so many connections of the owner's, and no more."""
