@@ -16,7 +16,9 @@ import pytest_asyncio
 
 from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
+from pss_kernel.persistence._migrations import revisions_of, tables_made
 from pss_kernel.registry import Registry
+from pss_kernel.tenancy._provision import _KERNEL_MIGRATIONS
 from pss_outside.killing import Moment, Program, moments
 from pss_outside.processes import until
 
@@ -36,12 +38,12 @@ most = 7
 
 [plugins.echo]
 """
+_INSTALLED = Path(__file__).parents[1] / "kernel" / "installed"
 _TABLES_OF = {
-    "kernel": {"event", "inbox", "idempotency"},
-    "notes": {"note", "counter", "trace"},
-    "echo": set(),
+    "kernel": tables_made(revisions_of(_KERNEL_MIGRATIONS)),
+    "notes": tables_made(revisions_of(_INSTALLED / "pss_notes" / "migrations")),
+    "echo": frozenset(),
 }
-
 _NOBODY_ELSE = """
 SELECT count(*) = 0 FROM pg_stat_activity
 WHERE application_name = 'pss owner' AND pid <> pg_backend_pid() AND state <> 'idle'
@@ -150,7 +152,7 @@ class Fleet:
         tables = {row["relname"] for row in there}
         whole = {row["plugin"] for row in ledger if row["state"] == "enabled"}
         begun = {row["plugin"] for row in ledger} - whole
-        expected = set().union(*(_TABLES_OF[plugin] for plugin in whole)) if whole else set()
+        expected = {table for plugin in whole for table in _TABLES_OF[plugin]}
         told = f"{code}: tables {tables}, whole {whole}, begun {begun}"
         fine = tables == expected and role == ("kernel" in whole) and "kernel" not in begun
         fine = fine and {row["state"] for row in ledger} <= {"enabled", "enabling"}
@@ -194,4 +196,4 @@ async def test_killed_at_any_moment(fleet: Fleet) -> None:
         assert 0 == ended.code, ended.lines
         for code in codes:
             assert expected == await fleet.seen(code)
-        assert "Nothing to change." in (await _ended(program)).lines
+    assert "Nothing to change." in (await _ended(program)).lines
