@@ -27,6 +27,8 @@ from pss_kernel.errors import Unavailable
 
 __all__ = ["EmbeddedPostgres"]
 
+# A thousand tenants are 180,000 files, all of which a checkpoint may have to flush.
+_PATIENCE = "--timeout=600"
 _SYSTEM_USER = "embedded_postgres"
 _CONFIGURATION = """
 listen_addresses = ''
@@ -97,7 +99,7 @@ class EmbeddedPostgres:
             except BlockingIOError:
                 return  # others still use it
             if self._running():
-                self._run("pg_ctl", "stop", "--mode=fast", "--wait", "--silent")
+                self._run("pg_ctl", "stop", "--mode=fast", "--wait", "--silent", _PATIENCE)
             with contextlib.suppress(OSError):  # not there, or not empty: then it may stay
                 self._socket_dir.rmdir()
 
@@ -142,7 +144,7 @@ class EmbeddedPostgres:
         if "include 'pss.conf'" not in main.read_text():
             with main.open("a") as file:
                 file.write("\ninclude 'pss.conf'\n")
-        self._run("pg_ctl", "start", "--wait", "--silent", "--timeout=60", f"--log={self.log}")
+        self._run("pg_ctl", "start", "--wait", "--silent", _PATIENCE, f"--log={self.log}")
 
     def _running(self) -> bool:
         status = subprocess.run(  # noqa: S603 - the wheel's own program
