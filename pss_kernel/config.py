@@ -84,8 +84,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     plugin_leaks: Annotated[int, msgspec.Meta(ge=0)] = 5
     """``PSS_PLUGIN_LEAKS``: so many units of work that were left open; 0: never."""
     plugin_database_seconds: Annotated[float, msgspec.Meta(ge=0)] = 120.0
-    """``PSS_PLUGIN_DATABASE_SECONDS``: so much of the database's time, by calls that take a
-    second of it or more each; 0: never."""
+    """``PSS_PLUGIN_DATABASE_SECONDS``: so much of the database's time, where its calls are slow
+    ones; 0: never."""
+    plugin_slow_call_seconds: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    """``PSS_PLUGIN_SLOW_CALL_SECONDS``: what a slow call takes of it. Many quick calls are a busy
+    plugin, few slow ones a wasteful one."""
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
     """``PSS_MAX_BODY_BYTES``: a larger request body is refused with 413."""
     master_key: Secret | None = None

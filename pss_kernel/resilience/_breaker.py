@@ -29,7 +29,6 @@ _log = structlog.get_logger("pss.plugins")
 # Decided by a function of the owner's, which may change an enabled plugin to this state and
 # nothing else.
 _QUARANTINE = text("SELECT pss.quarantine_plugin(:tenant, :plugin, :reason)")
-_SLOW_CALL_SECONDS = 1.0
 
 
 def reason_for(counts: Counts, limits: Limits) -> str | None:
@@ -45,8 +44,7 @@ def reason_for(counts: Counts, limits: Limits) -> str | None:
     if 0 < limits.leaks <= counts.leaks:
         return f"{counts.leaks:.0f} units of work were left open {within}."
     used = counts.database_seconds
-    if 0 < limits.database_seconds < used and used >= _SLOW_CALL_SECONDS * counts.calls:
-        # Many quick calls are a busy plugin; few slow ones are a wasteful one.
+    if 0 < limits.database_seconds < used and used >= limits.slow_call_seconds * counts.calls:
         return f"{counts.calls:.0f} calls used {used:.1f} s of the database's time {within}."
     return None
 

@@ -36,6 +36,7 @@ class Limits:
     timeouts: int
     leaks: int
     database_seconds: float
+    slow_call_seconds: float
     units: int
     """Units of work that may be open at once."""
 
@@ -49,6 +50,7 @@ class Limits:
             timeouts=config.plugin_timeouts,
             leaks=config.plugin_leaks,
             database_seconds=config.plugin_database_seconds,
+            slow_call_seconds=config.plugin_slow_call_seconds,
             units=max(1, int(config.pool_size * config.plugin_pool_share)),
         )
 

@@ -132,9 +132,14 @@ class Directory:
             raw = await connection.get_raw_connection()
             driver = raw.driver_connection
             assert driver is not None
-            async with driver.transaction(isolation="repeatable_read", readonly=True):
-                await driver.execute(f'SET LOCAL ROLE "{database.roles.control}"')
-                yield driver
+            try:
+                async with driver.transaction(isolation="repeatable_read", readonly=True):
+                    await driver.execute(f'SET LOCAL ROLE "{database.roles.control}"')
+                    yield driver
+            except asyncio.CancelledError:
+                # Perhaps in the middle of BEGIN: then the next user would be in a transaction.
+                await asyncio.shield(connection.invalidate())
+                raise
 
     async def _look(self, name: str) -> Cell:
         """A cell as it is now; the same object while nothing has changed there."""
