@@ -166,5 +166,5 @@ class PluginQuarantined(Unavailable):
         super().__init__(
             detail or f"The plugin {plugin!r} kept failing here and is in quarantine.",
             mend=f"An operator sees why with 'pss plugin status' and ends it with "
-            f"'pss plugin release {plugin}'.",
+            f"'pss plugin release {plugin} --tenant CODE'.",
         )
