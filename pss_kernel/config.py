@@ -13,10 +13,13 @@ import msgspec
 from pss_kernel.errors import Invalid
 from pss_kernel.keys._secret import Secret
 
-__all__ = ["CONTROL_CELL", "EMBEDDED", "CellConfig", "Config", "make_data_folder"]
+__all__ = ["CONTROL_CELL", "EMBEDDED", "KERNEL", "CellConfig", "Config", "make_data_folder"]
 
 CONTROL_CELL = "default"
 """The cell that also says where every tenant lives: the one of ``PSS_DATABASE_URL``."""
+
+KERNEL = "kernel"
+"""The ledger's name for the tables that every tenant has, and for work that is no plugin's."""
 
 EMBEDDED = "embedded"
 """In place of a cluster's URL: a server of its own in the data folder."""
@@ -67,6 +70,25 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """``PSS_ROLE_PREFIX``: keeps two installations in one PostgreSQL server apart."""
     pool_size: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 16
     """``PSS_POOL_SIZE``: database connections per process."""
+    plugin_pool_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
+    """``PSS_PLUGIN_POOL_SHARE``: the part of the pool that one plugin may use for one tenant."""
+    plugin_window_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
+    """``PSS_PLUGIN_WINDOW_SECONDS``: over how long the following are counted, per process."""
+    plugin_failures: Annotated[int, msgspec.Meta(ge=0)] = 10
+    """``PSS_PLUGIN_FAILURES``: so many failed calls, and ``plugin_failure_share`` of all calls,
+    put a plugin into quarantine for the tenant; 0: never."""
+    plugin_failure_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
+    """``PSS_PLUGIN_FAILURE_SHARE``; for calls over their budget, the share of the time."""
+    plugin_timeouts: Annotated[int, msgspec.Meta(ge=0)] = 5
+    """``PSS_PLUGIN_TIMEOUTS``: so many calls over their time budget; 0: never."""
+    plugin_leaks: Annotated[int, msgspec.Meta(ge=0)] = 5
+    """``PSS_PLUGIN_LEAKS``: so many units of work that were left open; 0: never."""
+    plugin_database_seconds: Annotated[float, msgspec.Meta(ge=0)] = 120.0
+    """``PSS_PLUGIN_DATABASE_SECONDS``: so much of the database's time, where its calls are slow
+    ones; 0: never."""
+    plugin_slow_call_seconds: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    """``PSS_PLUGIN_SLOW_CALL_SECONDS``: what a slow call takes of it. Many quick calls are a busy
+    plugin, few slow ones a wasteful one."""
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
     """``PSS_MAX_BODY_BYTES``: a larger request body is refused with 413."""
     master_key: Secret | None = None

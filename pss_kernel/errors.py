@@ -20,7 +20,10 @@ __all__ = [
     "IdempotencyMismatch",
     "Invalid",
     "NotFound",
+    "PluginBusy",
     "PluginNotEnabled",
+    "PluginQuarantined",
+    "PluginTooSlow",
     "Problem",
     "TenantUnknown",
     "TooSlow",
@@ -139,3 +142,29 @@ class Unavailable(Problem):
     """A part that this needs does not answer now; trying again later may work."""
 
     status, code, title, retryable = 503, "unavailable", "Temporarily unavailable", True
+
+
+class PluginTooSlow(Unavailable):
+    """A plugin's code took longer than its time budget; it was cancelled and undone."""
+
+    code, title = "plugin-too-slow", "A plugin took too long"
+
+
+class PluginBusy(Unavailable):
+    """A plugin has as many units of work open for one tenant as it may have at once."""
+
+    code, title = "plugin-busy", "Too much is going on here at once"
+
+
+class PluginQuarantined(Unavailable):
+    """A plugin kept failing for this tenant and is switched off there until it is released."""
+
+    code, title, retryable = "plugin-quarantined", "This capability is switched off for now", False
+
+    def __init__(self, plugin: str, detail: str = "") -> None:
+        self.plugin = plugin
+        super().__init__(
+            detail or f"The plugin {plugin!r} kept failing here and is in quarantine.",
+            mend=f"An operator sees why with 'pss plugin status' and ends it with "
+            f"'pss plugin release {plugin} --tenant CODE'.",
+        )

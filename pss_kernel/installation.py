@@ -26,6 +26,7 @@ from pss_kernel.persistence._database import disconnected
 from pss_kernel.persistence._embedded import EmbeddedPostgres
 from pss_kernel.persistence._migrations import upgrade_control
 from pss_kernel.registry import Registry
+from pss_kernel.resilience import Breaker, Limits, Meters
 from pss_kernel.tenancy import Directory, Tenant
 from pss_kernel.tenancy._absent import refuse_absent
 from pss_kernel.tenancy._provision import enable_pending
@@ -48,6 +49,8 @@ class Installation:
         self.cells = cells
         self.directory = Directory(cells, config.base_domain)
         self.keyring = Keyring(MasterKeys(config, embedded=self.database.embedded))
+        self.meters = Meters(Limits.of(config))
+        self.breaker = Breaker(self)
         self._wakers = {name: RelayWaker(database) for name, database in cells.items()}
 
     @property
@@ -84,7 +87,10 @@ class Installation:
     ) -> AsyncIterator[UnitOfWork]:
         """A transaction bound to the tenant, for one plugin's work; see UnitOfWork."""
         correlation = correlation or Correlation(new_id("cor"))
-        async with open_unit_of_work(self, tenant, actor, correlation, plugin) as uow:
+        async with (
+            self.meters.unit(tenant.code, plugin),
+            open_unit_of_work(self, tenant, actor, correlation, plugin) as uow,
+        ):
             yield uow
 
     def work(
@@ -104,6 +110,7 @@ class Installation:
 
     async def close(self) -> None:
         """Let go of everything."""
+        await self.breaker.stop()
         await self.directory.stop()
         for waker in self._wakers.values():
             await waker.stop()

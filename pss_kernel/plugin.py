@@ -28,6 +28,13 @@ __all__ = [
     "TenantFiles",
 ]
 
+REQUEST_SECONDS = 20.0
+"""The time budget of a route that names none."""
+EVENT_SECONDS = 30.0
+"""The time budget of an event handler that names none; below the relay's lease of a message."""
+JOB_SECONDS = 600.0
+"""The time budget of a job that names none."""
+
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
 
@@ -64,6 +71,7 @@ class Route:
     status: int
     summary: str
     takes: Literal["uow", "work"]
+    budget: float = REQUEST_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,7 @@ class Handler:
     function: Function
     name: str
     takes: Literal["uow", "work"]
+    budget: float = EVENT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,7 @@ class Job:
     every: float | None
     cron: str | None
     takes: Literal["uow", "work"]
+    budget: float = JOB_SECONDS
 
 
 class FileFinding(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,8 +188,12 @@ class Plugin:
         permission: str,
         status: int | None = None,
         summary: str = "",
+        budget: float = REQUEST_SECONDS,
     ) -> Callable[[F], F]:
-        """An operation under ``/v1``; ``status`` defaults to 201 for POST, else 200."""
+        """An operation under ``/v1``; ``status`` defaults to 201 for POST, else 200.
+
+        ``budget``: seconds after which it is cancelled, undone and answered with 503.
+        """
 
         def declare(function: F) -> F:
             self.routes.append(
@@ -192,33 +206,50 @@ class Plugin:
                     status or (201 if method == "POST" else 200),
                     summary or _first_sentence(function),
                     _takes(function),
+                    budget,
                 )
             )
             return function
 
         return declare
 
-    def get(self, path: str, *, permission: str, summary: str = "") -> Callable[[F], F]:
+    def get(
+        self, path: str, *, permission: str, summary: str = "", budget: float = REQUEST_SECONDS
+    ) -> Callable[[F], F]:
         """A GET; answers 200."""
-        return self.route("GET", path, permission=permission, summary=summary)
+        return self.route("GET", path, permission=permission, summary=summary, budget=budget)
 
     def post(
-        self, path: str, *, permission: str, status: int = 201, summary: str = ""
+        self,
+        path: str,
+        *,
+        permission: str,
+        status: int = 201,
+        summary: str = "",
+        budget: float = REQUEST_SECONDS,
     ) -> Callable[[F], F]:
         """A POST; its JSON body arrives in the parameter ``data``; idempotent by its key."""
-        return self.route("POST", path, permission=permission, status=status, summary=summary)
+        return self.route(
+            "POST", path, permission=permission, status=status, summary=summary, budget=budget
+        )
 
-    def put(self, path: str, *, permission: str, summary: str = "") -> Callable[[F], F]:
+    def put(
+        self, path: str, *, permission: str, summary: str = "", budget: float = REQUEST_SECONDS
+    ) -> Callable[[F], F]:
         """A PUT; answers 200."""
-        return self.route("PUT", path, permission=permission, summary=summary)
+        return self.route("PUT", path, permission=permission, summary=summary, budget=budget)
 
-    def patch(self, path: str, *, permission: str, summary: str = "") -> Callable[[F], F]:
+    def patch(
+        self, path: str, *, permission: str, summary: str = "", budget: float = REQUEST_SECONDS
+    ) -> Callable[[F], F]:
         """A PATCH; answers 200."""
-        return self.route("PATCH", path, permission=permission, summary=summary)
+        return self.route("PATCH", path, permission=permission, summary=summary, budget=budget)
 
-    def delete(self, path: str, *, permission: str, summary: str = "") -> Callable[[F], F]:
+    def delete(
+        self, path: str, *, permission: str, summary: str = "", budget: float = REQUEST_SECONDS
+    ) -> Callable[[F], F]:
         """A DELETE; answers 200 with what was ended."""
-        return self.route("DELETE", path, permission=permission, summary=summary)
+        return self.route("DELETE", path, permission=permission, summary=summary, budget=budget)
 
     def hook(self, spec: HookSpec[..., Any], *, order: int = 100) -> Callable[[F], F]:
         """Implement another plugin's hook; lower ``order`` is called first."""
@@ -239,28 +270,51 @@ class Plugin:
 
         return declare
 
-    def on(self, event: type[Event], *, name: str | None = None) -> Callable[[F], F]:
-        """Handle an event, bound to its tenant, its effects exactly once."""
+    def on(
+        self, event: type[Event], *, name: str | None = None, budget: float = EVENT_SECONDS
+    ) -> Callable[[F], F]:
+        """Handle an event, bound to its tenant, its effects exactly once.
+
+        ``budget``: seconds after which it is cancelled, undone and tried again later.
+        """
 
         def declare(function: F) -> F:
             handler = name or function.__name__
             self.handlers.append(
-                Handler(self.name, event, function, f"{self.name}.{handler}", _takes(function))
+                Handler(
+                    self.name, event, function, f"{self.name}.{handler}", _takes(function), budget
+                )
             )
             return function
 
         return declare
 
     def job(
-        self, *, every: float | None = None, cron: str | None = None, name: str | None = None
+        self,
+        *,
+        every: float | None = None,
+        cron: str | None = None,
+        name: str | None = None,
+        budget: float = JOB_SECONDS,
     ) -> Callable[[F], F]:
-        """Recurring work: ``every`` seconds, or a ``cron`` expression in the tenant's zone."""
+        """Recurring work: ``every`` seconds, or a ``cron`` expression in the tenant's zone.
+
+        ``budget``: seconds after which a run is cancelled and undone.
+        """
         if (every is None) == (cron is None):
             raise TypeError("A job has either 'every' or 'cron'.")
 
         def declare(function: F) -> F:
             self.jobs.append(
-                Job(self.name, name or function.__name__, function, every, cron, _takes(function))
+                Job(
+                    self.name,
+                    name or function.__name__,
+                    function,
+                    every,
+                    cron,
+                    _takes(function),
+                    budget,
+                )
             )
             return function
 

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from packaging.requirements import Requirement
 
-from pss_kernel.errors import Invalid, PluginNotEnabled
+from pss_kernel.errors import Invalid, PluginNotEnabled, PluginQuarantined
 from pss_kernel.hooks._spec import HookSpec, Service
 from pss_kernel.manifest import claims_of, fault_of
 from pss_kernel.persistence._migrations import revisions_of, tables_made
@@ -104,12 +104,25 @@ class Registry:
             ) from None
 
     def implementations(self, spec: HookSpec[..., Any], tenant: Tenant) -> list[HookImplementation]:
-        """What the tenant's enabled plugins implement of a hook, in order."""
-        return [one for one in self._hooks.get(spec, ()) if one.plugin in tenant.enabled]
+        """What the tenant's enabled plugins implement of a hook, in order.
+
+        Raises PluginQuarantined where one of them is in quarantine and must not be left out.
+        """
+        every = self._hooks.get(spec, ())
+        if tenant.quarantined and not spec.optional:
+            for one in every:
+                if one.plugin in tenant.quarantined:
+                    raise PluginQuarantined(one.plugin)
+        return [one for one in every if one.plugin in tenant.enabled]
 
     def provider(self, handle: Service[..., Any], tenant: Tenant) -> tuple[str, Callable[..., Any]]:
-        """The plugin and the function behind a service. Raises PluginNotEnabled."""
+        """The plugin and the function behind a service.
+
+        Raises PluginNotEnabled, PluginQuarantined.
+        """
         plugin, function = self._services.get(handle, (handle.owner, None))
+        if plugin in tenant.quarantined:
+            raise PluginQuarantined(plugin)
         if function is None or plugin not in tenant.enabled:
             raise PluginNotEnabled(f"{tenant.name} has not enabled {plugin!r}.")
         return plugin, function

@@ -11,6 +11,7 @@ from pss_kernel.errors import (
     BadRequest,
     Forbidden,
     PluginNotEnabled,
+    PluginQuarantined,
     TenantUnknown,
     Unauthorised,
 )
@@ -75,6 +76,8 @@ def admit(
     """Tenant, identity, enablement, permission: in that order, without touching the database."""
     tenant = resolve_tenant(installation, request)
     actor = identify(installation, tenant, request)
+    if plugin in tenant.quarantined:
+        raise PluginQuarantined(plugin)
     if plugin not in tenant.enabled:
         raise PluginNotEnabled(f"{tenant.name} has not enabled {plugin!r}.")
     if not permission.guest and not actor.may(permission.name):

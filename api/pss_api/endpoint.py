@@ -26,6 +26,7 @@ from pss_kernel.installation import Installation
 from pss_kernel.keys._secret import encode_secret
 from pss_kernel.persistence import Answered, Correlation, Idempotency, Work
 from pss_kernel.plugin import Route
+from pss_kernel.resilience import Call
 
 __all__ = ["handler_of"]
 
@@ -76,12 +77,15 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
         work = Work(
             installation, tenant, actor, correlation, declared.plugin, idempotency, declared.status
         )
+        call = Call(installation, tenant, declared.plugin, declared.budget)
         try:
             if declared.takes == "work":
-                return _response(await declared.function(work=work, **arguments), declared.status)
-            async with work.begin() as uow:
-                value = await declared.function(uow=uow, **arguments)
-                response = _response(value, declared.status)
+                async with work, call:
+                    return _answer(call, await declared.function(work=work, **arguments), declared)
+            async with work, work.begin() as uow:
+                async with call:
+                    value = await declared.function(uow=uow, **arguments)
+                    response = _answer(call, value, declared)
                 if idempotency is not None:
                     status = response.status_code or declared.status
                     await idempotency.answer(uow, status, response.content)
@@ -217,6 +221,13 @@ def _description(declared: Route, *, guest: bool) -> str:
     text = inspect.getdoc(declared.function) or ""
     who = "Open to guests." if guest else "For staff and integrators."
     return f"{text}\n\n{who} Permission `{declared.permission}`, plugin `{declared.plugin}`."
+
+
+def _answer(call: Call, value: Any, declared: Route) -> Response[Any]:
+    """The response, encoded within the call: what can't be encoded is its plugin's mistake."""
+    response = _response(value, declared.status)
+    call.answers(response.status_code or declared.status)
+    return response
 
 
 def _response(value: Any, status: int) -> Response[Any]:

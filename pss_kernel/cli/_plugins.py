@@ -16,8 +16,10 @@ from pss_kernel.cli._context import (
     print_table,
     with_installation,
 )
+from pss_kernel.errors import Invalid
 from pss_kernel.installation import Installation
-from pss_kernel.tenancy._provision import disable_plugin, enable_plugins
+from pss_kernel.tenancy._plugin_states import PluginStatus, plugin_states, release_plugin
+from pss_kernel.tenancy._provision import disable_plugin, enable_plugins, needing
 
 __all__ = ["app"]
 
@@ -88,23 +90,90 @@ def enable(name: _Name, tenant: _Tenant, data_dir: DataDir = None, json: Json = 
     epilog=examples(
         "pss plugin disable meals --tenant aurelis",
         "pss plugin disable ticketing --tenant aurelis --cascade",
+        "pss plugin disable ticketing --tenant aurelis --cascade --yes",
     )
 )
 def disable(
     name: _Name,
     tenant: _Tenant,
     cascade: Annotated[
-        bool, typer.Option("--cascade", help="Also disable the plugins that need it.")
+        bool, typer.Option("--cascade", help="Also disable the plugins that need it; asks first.")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --cascade: don't ask.")] = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
     """Disable a plugin while the system runs; its data stays."""
 
     async def work(installation: Installation) -> list[str]:
+        with_it = needing(installation, installation.directory.by_code(tenant), name)
+        if cascade and with_it and not yes:
+            _ask(f"{', '.join(with_it)} of {tenant} need {name} and will be disabled with it.")
         return await disable_plugin(installation, tenant, name, cascade=cascade)
 
     _tell(with_installation(work, data_dir), "disabled", json=json)
+
+
+def _ask(what: str) -> None:
+    """Ask before what is not undone by one command. Raises Invalid where nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise Invalid(
+            what, code="confirmation-needed", mend="Give --yes to do it without a question."
+        )
+    sys.stderr.write(f"{what}\n")
+    typer.confirm("Disable them?", abort=True, err=True)
+
+
+@app.command(
+    epilog=examples("pss plugin release meals --tenant aurelis"),
+)
+def release(name: _Name, tenant: _Tenant, data_dir: DataDir = None, json: Json = False) -> None:
+    """End a plugin's quarantine for a tenant: it serves again, counted anew."""
+
+    async def work(installation: Installation) -> list[str]:
+        await release_plugin(installation, tenant, name)
+        return [name]
+
+    _tell(with_installation(work, data_dir), "released", json=json)
+
+
+@app.command(
+    epilog=examples(
+        "pss plugin status", "pss plugin status --tenant aurelis --all", "pss plugin status --json"
+    )
+)
+def status(
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's plugins.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also those that are enabled and up to date.")
+    ] = False,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Plugins of tenants that are not plainly enabled: since when, and why."""
+
+    async def work(installation: Installation) -> list[PluginStatus]:
+        if tenant is not None:
+            installation.directory.by_code(tenant)
+        return await plugin_states(installation, tenant, every=every)
+
+    rows = with_installation(work, data_dir)
+    if json:
+        print_json({"data": rows})
+        return
+    print_table(
+        ["tenant", "plugin", "state", "since", "version", "revision", "waiting", "reason"],
+        [
+            [
+                *(one.tenant, one.plugin, one.state, f"{one.since:%Y-%m-%d %H:%M:%S %Z}"),
+                *(one.version or "", one.revision or "", str(one.events_waiting or "")),
+                one.reason or "",
+            ]
+            for one in rows
+        ],
+    )
+    if not rows:
+        sys.stderr.write("Every plugin is enabled and up to date. Give --all to see them.\n")
 
 
 def _tell(names: list[str], done: str, *, json: bool) -> None:

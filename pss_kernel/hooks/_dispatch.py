@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from pss_kernel.errors import Problem, Unavailable
+from pss_kernel.resilience._call import Call
 
 if TYPE_CHECKING:
     from pss_kernel.hooks._spec import HookSpec
@@ -62,33 +61,36 @@ async def _notify(
 ) -> None:
     for implementation in implementations:
         try:
-            # The savepoint keeps a failed statement from poisoning the caller's transaction.
-            async with uow.savepoint():
-                await _answer(implementation, uow, arguments)
+            await _answer(implementation, uow, arguments, contained=True)
         except Exception:  # noqa: BLE001 - a notified plugin's failure is contained here
             _log.exception("hook_contained", **_facts(implementation, uow))
 
 
 async def _answer(
-    implementation: HookImplementation, uow: UnitOfWork, arguments: dict[str, Any]
+    implementation: HookImplementation,
+    uow: UnitOfWork,
+    arguments: dict[str, Any],
+    *,
+    contained: bool = False,
 ) -> Any:
-    started = time.monotonic()
+    """``contained``: what its statements broke is undone, and the caller's transaction goes on."""
     accepted = {name: arguments[name] for name in implementation.accepts if name in arguments}
+    budget = implementation.spec.budget
+    call = Call(uow.installation, uow.tenant, implementation.plugin, budget)
     try:
-        async with (
-            asyncio.timeout(implementation.spec.budget),
-            uow.acting(implementation.plugin),
-        ):
-            return await implementation.function(uow, **accepted)
-    except Problem:
-        raise
-    except TimeoutError as error:
-        spent = time.monotonic() - started
-        _log.error("hook_over_budget", seconds=round(spent, 3), **_facts(implementation, uow))
+        async with call, uow.acting(implementation.plugin):
+            if not contained:
+                return await implementation.function(uow, **accepted)
+            async with uow.savepoint():
+                return await implementation.function(uow, **accepted)
+    except Problem as problem:
+        if not call.expired:
+            raise
+        _log.error("hook_over_budget", budget=budget, **_facts(implementation, uow))
         raise HookFailed(
             f"The plugin {implementation.plugin!r} did not answer {implementation.spec.name!r} "
-            f"within {implementation.spec.budget:g} s."
-        ) from error
+            f"within {budget:g} s."
+        ) from problem
     except Exception as error:
         _log.exception("hook_failed", **_facts(implementation, uow))
         raise HookFailed(

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
+from pss_kernel.resilience._call import Call
+
 __all__ = ["HookKind", "HookSpec", "Service", "hookspec", "service"]
 
 P = ParamSpec("P")
@@ -37,14 +39,21 @@ class HookSpec(_Declared[P, R]):
     ``pipeline``: each transforms the first parameter after ``uow`` and returns it.
     ``notify``: all are told; a failure is recorded and contained.
     ``budget``: seconds that one implementation may take.
+    ``optional``: whether it goes on without a plugin that is in quarantine.
     """
 
     def __init__(
-        self, function: Callable[P, Coroutine[Any, Any, R]], kind: HookKind, budget: float
+        self,
+        function: Callable[P, Coroutine[Any, Any, R]],
+        kind: HookKind,
+        budget: float,
+        *,
+        optional: bool | None = None,
     ) -> None:
         super().__init__(function)
         self.kind = kind
         self.budget = budget
+        self.optional = kind != "pipeline" if optional is None else optional
         if kind == "pipeline" and len(self.parameters) < 2:  # noqa: PLR2004 - uow and the value
             raise TypeError(f"{self}: a pipeline needs a value after 'uow'.")
 
@@ -52,25 +61,30 @@ class HookSpec(_Declared[P, R]):
 class Service(_Declared[P, R]):
     """A typed handle that exactly one plugin provides; called like the function it declares.
 
-    Runs in the caller's unit of work. Raises PluginNotEnabled where the tenant does not have
-    the providing plugin.
+    Runs in the caller's unit of work and within the caller's time budget. Raises
+    PluginNotEnabled where the tenant does not have the providing plugin, PluginQuarantined
+    where it is in quarantine.
     """
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         uow: Any = args[0] if args else kwargs["uow"]
         plugin, function = uow.installation.registry.provider(self, uow.tenant)
-        async with uow.acting(plugin):
+        async with Call(uow.installation, uow.tenant, plugin, None), uow.acting(plugin):
             result: R = await function(*args, **kwargs)
         return result
 
 
 def hookspec(
-    kind: HookKind, *, budget: float = 2.0
+    kind: HookKind, *, budget: float = 2.0, optional: bool | None = None
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], HookSpec[P, R]]:
-    """Declare the decorated coroutine function as an extension point; its body stays empty."""
+    """Declare the decorated coroutine function as an extension point; its body stays empty.
+
+    ``optional``: whether callers go on without an implementation whose plugin is in quarantine;
+    by default so for ``first`` and ``notify``, and not for a ``pipeline``.
+    """
 
     def declare(function: Callable[P, Coroutine[Any, Any, R]]) -> HookSpec[P, R]:
-        return HookSpec(function, kind, budget)
+        return HookSpec(function, kind, budget, optional=optional)
 
     return declare
 

@@ -8,10 +8,11 @@ import msgspec
 import structlog
 
 from pss_kernel.auth import Actor
-from pss_kernel.errors import TenantUnknown
 from pss_kernel.messaging._envelope import Envelope
+from pss_kernel.messaging._waiting import absent_plugins, set_aside
 from pss_kernel.persistence import Correlation
 from pss_kernel.plugin import Handler
+from pss_kernel.resilience import Call
 from pss_kernel.tenancy._tenant import KERNEL
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pss_kernel.persistence import UnitOfWork
     from pss_kernel.tenancy import Tenant
 
-__all__ = ["DeliveryFailed", "absent_plugins", "deliver", "deliver_to"]
+__all__ = ["DeliveryFailed", "deliver", "deliver_to", "keep_for_absent"]
 
 _log = structlog.get_logger("pss.messaging")
 
@@ -36,7 +37,8 @@ class DeliveryFailed(Exception):  # noqa: N818 - says what happened, as the othe
 async def deliver(installation: Installation, envelope: Envelope) -> None:
     """Give the event to every consumer that its tenant has enabled.
 
-    Raises DeliveryFailed when one failed, so that the message is tried again later.
+    For a plugin that can't be asked now it is set aside. Raises DeliveryFailed when one failed,
+    so that the message is tried again later.
     """
     failed: list[str] = []
     for handler in installation.registry.handlers(envelope.type):
@@ -51,33 +53,17 @@ async def deliver(installation: Installation, envelope: Envelope) -> None:
                 event_id=str(envelope.id),
             )
             failed.append(handler.name)
-    failed += absent_plugins(installation, envelope)
+    await keep_for_absent(installation, envelope)
     if failed:
         raise DeliveryFailed(f"{envelope.type} {envelope.id}: {', '.join(failed)}")
 
 
-def absent_plugins(installation: Installation, envelope: Envelope) -> list[str]:
-    """Plugins of the tenant that can't be asked here and now: the event waits for them.
-
-    They may handle it once they are mended, or once this process is as new as the one that
-    enabled them; nobody can tell before.
-    """
-    try:
-        tenant = installation.directory.by_code(envelope.tenant)
-    except TenantUnknown:
-        return []
-    absent = [
-        name
-        for name, one in tenant.plugins.items()
-        if name != KERNEL
-        and (
-            one.state == "failed"
-            or (one.state == "enabled" and name not in installation.registry.plugins)
-        )
-    ]
+async def keep_for_absent(installation: Installation, envelope: Envelope) -> None:
+    """Set the event aside for plugins of its tenant whose code can't be asked here and now."""
+    absent = absent_plugins(installation, envelope)
     if absent:
-        _log.warning("event_waits", tenant=tenant.code, plugins=absent, event_type=envelope.type)
-    return absent
+        tenant = installation.directory.by_code(envelope.tenant)
+        await set_aside(installation, tenant, envelope, absent)
 
 
 async def deliver_to(installation: Installation, handler: Handler, envelope: Envelope) -> None:
@@ -88,6 +74,7 @@ async def deliver_to(installation: Installation, handler: Handler, envelope: Env
     event = msgspec.convert(envelope.data, handler.event)
     actor = Actor("system", handler.name)
     correlation = Correlation(envelope.correlation_id, str(envelope.id))
+    call = Call(installation, tenant, handler.plugin, handler.budget, subject=envelope.id)
     with structlog.contextvars.bound_contextvars(
         tenant=tenant.code, handler=handler.name, correlation_id=envelope.correlation_id
     ):
@@ -96,15 +83,19 @@ async def deliver_to(installation: Installation, handler: Handler, envelope: Env
                 tenant, actor, correlation, plugin=handler.plugin
             ) as uow:
                 if await _receive(uow, handler, envelope):
-                    await handler.function(uow=uow, event=event)
+                    async with call:
+                        await handler.function(uow=uow, event=event)
             return
         # One that calls other companies can't run in a single transaction: it must itself be
         # safe to repeat, and is marked as done after it has succeeded.
         async with installation.unit_of_work(tenant, actor, correlation) as uow:
             if await uow.hot(_RECEIVED, handler.name, envelope.id):
                 return
-        work = installation.work(tenant, actor, correlation, plugin=handler.plugin)
-        await handler.function(work=work, event=event)
+        async with (
+            installation.work(tenant, actor, correlation, plugin=handler.plugin) as work,
+            call,
+        ):
+            await handler.function(work=work, event=event)
         async with installation.unit_of_work(tenant, actor, correlation) as uow:
             await _receive(uow, handler, envelope)
 
@@ -112,11 +103,17 @@ async def deliver_to(installation: Installation, handler: Handler, envelope: Env
 async def _consumer(
     installation: Installation, handler: Handler, envelope: Envelope
 ) -> Tenant | None:
-    """The event's tenant, or None where the event is not for the handler's plugin."""
+    """The event's tenant, or None where the event is not for the handler's plugin.
+
+    Where it waits for the plugin it is set aside, as the same look at the tenant says.
+    """
     directory = installation.directory
     if not directory.serves(envelope.tenant, handler.plugin):
         await directory.refresh()  # perhaps enabled a moment ago by another process
     tenant = directory.by_code(envelope.tenant)
+    if tenant.waits(handler.plugin):
+        await set_aside(installation, tenant, envelope, [handler.plugin])
+        return None
     return tenant if tenant.consumes(handler.plugin, envelope.occurred_at) else None
 
 

@@ -15,8 +15,10 @@ from sqlalchemy import text
 
 from pss_kernel.auth import Actor
 from pss_kernel.config import CONTROL_CELL
+from pss_kernel.messaging._waiting import give_back
 from pss_kernel.persistence._work import forget_old_keys
 from pss_kernel.plugin import Job
+from pss_kernel.resilience import Call
 from pss_kernel.tenancy._tenant import KERNEL
 
 if TYPE_CHECKING:
@@ -65,10 +67,12 @@ def next_run(job: Job, time_zone: str, after: datetime) -> datetime:
 async def run_job(installation: Installation, tenant: Tenant, job: Job) -> None:
     """Run a job once, bound to the tenant."""
     actor = Actor("system", f"{job.plugin}.{job.name}")
+    call = Call(installation, tenant, job.plugin, job.budget)
     if job.takes == "work":
-        await job.function(work=installation.work(tenant, actor, plugin=job.plugin))
+        async with installation.work(tenant, actor, plugin=job.plugin) as work, call:
+            await job.function(work=work)
     else:
-        async with installation.unit_of_work(tenant, actor, plugin=job.plugin) as uow:
+        async with installation.unit_of_work(tenant, actor, plugin=job.plugin) as uow, call:
             await job.function(uow=uow)
 
 
@@ -87,6 +91,7 @@ class JobRunner:
         """Until ``stop`` is set; what is in hand is finished."""
         while not stop.is_set():
             try:
+                await give_back(self._installation, self._cell)
                 await self._register()
                 while await self._run_due() and not stop.is_set():
                     pass

@@ -21,12 +21,7 @@ from faststream_outbox import ExponentialRetry, OutboxBroker, make_dlq_table, ma
 from sqlalchemy import MetaData
 from tenacity import AsyncRetrying, stop_after_attempt, wait_exponential_jitter
 
-from pss_kernel.messaging._deliver import (
-    DeliveryFailed,
-    absent_plugins,
-    deliver,
-    deliver_to,
-)
+from pss_kernel.messaging._deliver import deliver, deliver_to, keep_for_absent
 from pss_kernel.messaging._envelope import Envelope
 from pss_kernel.messaging._log import OUTBOX_QUEUE
 from pss_kernel.persistence import Database
@@ -101,9 +96,8 @@ def _outbox(
         envelope = _decode(body)
         if rabbit is None:
             await deliver(installation, envelope)
-        elif absent := absent_plugins(installation, envelope):  # no queue of theirs may be there
-            raise DeliveryFailed(f"{envelope.type} {envelope.id}: {', '.join(absent)}")
         else:
+            await keep_for_absent(installation, envelope)  # no queue of theirs may be there
             await rabbit.publish(
                 body,
                 exchange=_EXCHANGE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
+from sqlalchemy import ExceptionContext, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -35,6 +37,15 @@ _DIGEST_LENGTH = 16
 
 def _digest(name: str, length: int) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:length]
+
+
+def _keep_when_cancelled(context: ExceptionContext) -> None:
+    """Keep the connection of a statement that was cancelled: the driver has it cancelled there.
+
+    So what goes over its time budget inside a savepoint is undone alone.
+    """
+    if isinstance(context.original_exception, asyncio.CancelledError):
+        context.is_disconnect = False
 
 
 class Roles(msgspec.Struct, frozen=True):
@@ -184,6 +195,7 @@ class Database:
             json_serializer=lambda value: msgspec.json.encode(value).decode(),
             json_deserializer=msgspec.json.decode,
         )
+        event.listen(engine.sync_engine, "handle_error", _keep_when_cancelled)
         return engine
 
     def _creator(self, role: str) -> Callable[[], Awaitable[asyncpg.Connection]]:

@@ -88,8 +88,10 @@ GRANT SELECT ON pss.tenant, pss.tenant_domain, pss.tenant_plugin, pss.api_key,
 GRANT USAGE ON SCHEMA pss TO "{tenants}";
 GRANT INSERT ON pss.outbox TO "{tenants}";
 GRANT USAGE ON SEQUENCE pss.outbox_id_seq TO "{tenants}";
-GRANT SELECT, INSERT, UPDATE, DELETE ON pss.outbox, pss.outbox_dead, pss.job TO "{relay}";
-GRANT USAGE ON SEQUENCE pss.outbox_dead_id_seq TO "{relay}";
+GRANT SELECT, INSERT, UPDATE, DELETE ON pss.outbox, pss.outbox_dead, pss.job, pss.event_waiting
+  TO "{relay}";
+GRANT USAGE ON SEQUENCE pss.outbox_id_seq, pss.outbox_dead_id_seq TO "{relay}";
+GRANT EXECUTE ON FUNCTION pss.quarantine_plugin(text, text, text) TO "{relay}";
 """
 
 

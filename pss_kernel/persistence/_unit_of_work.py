@@ -20,8 +20,9 @@ from pss_kernel.hooks._dispatch import call_hook
 from pss_kernel.hooks._spec import HookSpec
 from pss_kernel.keys._persons import erase_persons, seal_persons, unseal_persons
 from pss_kernel.messaging._log import EventBuffer
-from pss_kernel.persistence._binding import Binding, first_role
+from pss_kernel.persistence._binding import Binding, TransactionFailed, first_role
 from pss_kernel.persistence._database import disconnected
+from pss_kernel.resilience import Statement
 from pss_kernel.tenancy._tenant import KERNEL
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class UnitOfWork:
         self._events = EventBuffer()
         self._takes: list[_Take] = []
         self._savepoints = 0
+        self.broken_by: str | None = None
+        """Whose statement failed in this transaction, where one has."""
 
     def settings(self, kind: type[S]) -> S:
         """This tenant's settings of the plugin that declares the type ``kind``."""
@@ -89,8 +92,9 @@ class UnitOfWork:
         self, statement: Executable, parameters: Any | None = None
     ) -> CursorResult[Any]:
         """Run a SQLAlchemy Core statement on the tenant's tables."""
-        await self._binding.acting_for(self.plugin)
-        return await self._connection.execute(statement, parameters)
+        with Statement(self):
+            await self._binding.acting_for(self.plugin)
+            return await self._connection.execute(statement, parameters)
 
     async def fetch_all(
         self, statement: Executable, parameters: Any | None = None
@@ -115,18 +119,20 @@ class UnitOfWork:
         transaction; prepared once per connection. ``jsonb`` goes in as JSON text and comes
         out decoded (select it as ``::text`` to decode it into a struct yourself).
         """
-        driver = await self._binding.acting_for(self.plugin)
-        rows: list[asyncpg.Record] = await driver.fetch(sql, *arguments)
+        with Statement(self):
+            driver = await self._binding.acting_for(self.plugin)
+            rows: list[asyncpg.Record] = await driver.fetch(sql, *arguments)
         return rows
 
     async def copy_in(
         self, table: str, columns: Sequence[str], records: Sequence[Sequence[Any]]
     ) -> None:
         """Load many rows at once with PostgreSQL's COPY, in this transaction."""
-        driver = await self._binding.acting_for(self.plugin)
-        await driver.copy_records_to_table(
-            table, columns=list(columns), records=list(records), schema_name=self.tenant.schema
-        )
+        with Statement(self):
+            driver = await self._binding.acting_for(self.plugin)
+            await driver.copy_records_to_table(
+                table, columns=list(columns), records=list(records), schema_name=self.tenant.schema
+            )
 
     def take(
         self, sort_key: tuple[Any, ...], sql: str, *arguments: Any, otherwise: Problem
@@ -208,6 +214,7 @@ class UnitOfWork:
             self._events.reset(events)
             del self._takes[takes:]
             await self._binding.roll_back_to(name, role)
+            self.broken_by = None
             raise
 
     async def flush(self) -> None:
@@ -258,7 +265,7 @@ async def open_unit_of_work(
         try:
             yield uow
             await uow.flush()
-            await binding.commit(plugin)
+            await _commit(uow, binding)
         except BaseException:
             binding.end()
             await _abandon(connection, driver)
@@ -271,6 +278,16 @@ async def open_unit_of_work(
         raise problem from error
     if uow.wrote_events:
         installation.wake_relay(tenant.cell)
+
+
+async def _commit(uow: UnitOfWork, binding: Binding) -> None:
+    """Commit; where a failed statement forbids it, whoever sent that is to blame."""
+    culprit = uow.broken_by or uow.plugin
+    try:
+        await binding.commit(culprit)
+    except TransactionFailed:
+        uow.installation.breaker.failed(uow.tenant, culprit)
+        raise
 
 
 async def _begin(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import asyncpg
 import msgspec
+import structlog
 
-from pss_kernel.errors import Conflict, IdempotencyMismatch
+from pss_kernel.errors import Conflict, IdempotencyMismatch, PluginBusy
 from pss_kernel.keys._secret import encode_secret
 from pss_kernel.persistence._unit_of_work import Correlation, UnitOfWork, open_unit_of_work
+from pss_kernel.resilience import blame
 from pss_kernel.tenancy._tenant import KERNEL
 
 if TYPE_CHECKING:
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Answered", "Idempotency", "Work", "forget_old_keys"]
 
 S = TypeVar("S", bound=msgspec.Struct)
+
+_log = structlog.get_logger("pss.persistence")
 
 _CLAIM = """
 INSERT INTO idempotency (scope, key, fingerprint) VALUES ($1, $2, $3)
@@ -103,6 +110,46 @@ async def forget_old_keys(uow: UnitOfWork) -> None:
     await uow.hot("DELETE FROM idempotency WHERE claimed_at < now() - interval '24 hours'")
 
 
+class _Unit:
+    """One unit of a Work, which knows it as open until it has ended."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._transaction = work._transaction()  # noqa: SLF001 - the other half of the class
+
+    async def __aenter__(self) -> UnitOfWork:
+        try:
+            uow = await self._transaction.__aenter__()
+        except asyncio.CancelledError as error:
+            blame(error, KERNEL)  # waiting for a connection is not the plugin's doing
+            raise
+        self._work._open.add(self)  # noqa: SLF001 - the other half of the class
+        return uow
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        if self not in self._work._open:  # noqa: SLF001 - the other half of the class
+            if error is None:
+                raise RuntimeError("This was rolled back when its request, event or job ended.")
+            return None
+        self._work._open.discard(self)  # noqa: SLF001 - the other half of the class
+        return await self._transaction.__aexit__(kind, error, traceback)
+
+    async def roll_back(self) -> None:
+        """End it, as its block will not."""
+        abandoned = _LeftOpen()
+        with contextlib.suppress(_LeftOpen):
+            await self.__aexit__(_LeftOpen, abandoned, None)
+
+
+class _LeftOpen(Exception):  # noqa: N818 - not an error of anybody: how a forgotten unit ends
+    """Ends a unit of work whose block was never left."""
+
+
 class Work:
     """Opens units of work one after the other, for what must call another company between.
 
@@ -128,6 +175,8 @@ class Work:
         self._idempotency = idempotency
         self._status = status
         self._claimed = idempotency is None
+        self._open: set[_Unit] = set()
+        self._ended = False
 
     @property
     def idempotency_key(self) -> str | None:
@@ -138,16 +187,47 @@ class Work:
         """This tenant's settings of the plugin that declares the type ``kind``."""
         return self.installation.settings_of(self.tenant, kind)
 
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator[UnitOfWork]:
+    def begin(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """A unit of work; commits when the block ends, rolls back when it raises."""
-        async with open_unit_of_work(
-            self.installation, self.tenant, self.actor, self.correlation, self.plugin
-        ) as uow:
+        return _Unit(self)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[UnitOfWork]:
+        if self._ended:
+            raise RuntimeError("The request, event or job that this work was for has ended.")
+        if len(self._open) >= self.installation.meters.limits.units:
+            raise PluginBusy(  # it would wait for itself
+                f"The plugin {self.plugin!r} has {len(self._open)} units of work open at once.",
+                retryable=False,
+            )
+        async with (
+            self.installation.meters.unit(self.tenant.code, self.plugin),
+            open_unit_of_work(
+                self.installation, self.tenant, self.actor, self.correlation, self.plugin
+            ) as uow,
+        ):
             if not self._claimed and self._idempotency is not None:
                 await self._idempotency.claim(uow)
             yield uow
         self._claimed = True
+
+    async def __aenter__(self) -> Self:
+        """What it is for has begun."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """What it was for has ended: roll back whatever was left open, and count it."""
+        self._ended = True
+        left = list(self._open)
+        if not left:
+            return
+        for unit in left:
+            await unit.roll_back()
+        facts = {"tenant": self.tenant.code, "plugin": self.plugin}
+        _log.warning("units_left_open", units=len(left), actor=self.actor.label, **facts)
+        meter = self.installation.meters.of(self.tenant.code, self.plugin)
+        meter.current().leaks += len(left)
+        self.installation.breaker.judge(self.tenant, self.plugin)
 
     async def answer(self, uow: UnitOfWork, value: Any, *, status: int | None = None) -> None:
         """Keep what will be answered, so that the same key gets the same answer again."""

@@ -36,6 +36,7 @@ __all__ = [
     "disable_plugin",
     "enable_pending",
     "enable_plugins",
+    "needing",
     "writers_gone",
 ]
 
@@ -90,10 +91,16 @@ ON CONFLICT (tenant, plugin) DO UPDATE
   SET state = 'enabling', reason = NULL, changed_at = now(), since = now()
 WHERE tenant_plugin.state <> 'enabled'
 """
-_GO_TO = """
-UPDATE pss.tenant_plugin SET state = $3, reason = $4, changed_at = now(), since = now()
-WHERE tenant = $1 AND plugin = ANY($2) AND state <> $3
+_DISABLING = """
+UPDATE pss.tenant_plugin SET state = 'disabling', reason = NULL, changed_at = now(), since = now()
+WHERE tenant = $1 AND plugin = ANY($2) AND state = ANY($3)
 """
+# Not where somebody has enabled it again meanwhile: then that is what counts.
+_DISABLED = """
+UPDATE pss.tenant_plugin SET state = 'disabled', reason = NULL, changed_at = now(), since = now()
+WHERE tenant = $1 AND plugin = ANY($2) AND state = 'disabling' RETURNING plugin
+"""
+_STATE_OF = "SELECT state FROM pss.tenant_plugin WHERE tenant = $1 AND plugin = $2"
 # Everything that has begun to write by now: the horizon passes it when it has ended.
 _HORIZON = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric"
 _PASSED = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::numeric >= $1"
@@ -191,11 +198,17 @@ async def create_tenant(
 
 
 async def enable_plugins(
-    installation: Installation, code: str, settings: dict[str, dict[str, Any] | None]
+    installation: Installation,
+    code: str,
+    settings: dict[str, dict[str, Any] | None],
+    *,
+    upgrading: bool = False,
 ) -> list[str]:
     """Enable plugins with all that they require, each in one transaction; idempotent.
 
-    ``settings`` maps a plugin's name to its new settings, or None to keep what is stored.
+    Ends a quarantine. ``upgrading``: only while they are enabled; one that is being disabled, or
+    was put into quarantine a moment ago, stays so. ``settings`` maps a plugin's name to its new
+    settings, or None to keep what is stored.
     Answers the names newly enabled. Raises Invalid for settings that don't fit.
     """
     registry = installation.registry
@@ -206,7 +219,7 @@ async def enable_plugins(
         if errors:
             raise Invalid(f"The settings of {name!r} are not valid.", errors=errors)
     known = installation.directory.by_code(code)
-    newly = [name for name in names if name not in known.enabled]
+    newly = [] if upgrading else [name for name in names if name not in known.enabled]
     database = await _database_of(installation, code)
     at = ""
     try:
@@ -217,6 +230,8 @@ async def enable_plugins(
             for at in names:
                 folder, given = registry.migrations_of(at), settings.get(at)
                 async with _changing(owner, code):
+                    if upgrading and await owner.fetchval(_STATE_OF, code, at) != "enabled":
+                        continue
                     await _migrate(owner, installation, code, at, folder, given)
     except asyncpg.PostgresError as error:
         if not at:
@@ -252,25 +267,37 @@ async def disable_plugin(
     tenant = installation.directory.by_code(code)
     if name not in tenant.plugins:  # one that is gone from this machine can still be disabled
         _ = installation.registry[name]
-    ending = {one for one, state in tenant.plugins.items() if state.state in ENDING}
-    if name not in ending:
+    state = tenant.plugins.get(name)
+    if state is None or state.state not in ENDING:
         return []
-    needing = [one for one in installation.registry.dependents(name) if one in ending]
-    if needing and not cascade:
+    first = needing(installation, tenant, name)
+    if first and not cascade:
         raise Conflict(
-            f"{', '.join(needing)} need the plugin {name!r}.",
+            f"{', '.join(first)} need the plugin {name!r}.",
             code="plugin-required",
             mend="Disable those first, or give --cascade.",
         )
-    names = [*needing, name]
+    names = [*first, name]
     async with _tenant_transaction(installation, code) as owner:
-        await owner.execute(_GO_TO, code, names, "disabling", None)
+        await owner.execute(_DISABLING, code, names, list(ENDING))
     await installation.directory.refresh()
     await writers_gone(installation, code)
     async with _tenant_transaction(installation, code) as owner:
-        await owner.execute(_GO_TO, code, names, "disabled", None)
+        ended = {row["plugin"] for row in await owner.fetch(_DISABLED, code, names)}
     await installation.directory.refresh()
+    if ended != set(names):
+        raise Conflict(
+            f"{', '.join(one for one in names if one not in ended)} was enabled again meanwhile.",
+            code="enabled-meanwhile",
+            mend="Find out who enables it; then disable it again.",
+        )
     return names
+
+
+def needing(installation: Installation, tenant: Tenant, name: str) -> list[str]:
+    """The tenant's plugins that are not disabled and need that one, those needing most first."""
+    serving = {one for one, state in tenant.plugins.items() if state.state in ENDING}
+    return [one for one in installation.registry.dependents(name) if one in serving]
 
 
 async def writers_gone(installation: Installation, code: str) -> None:
@@ -336,7 +363,7 @@ async def enable_pending(installation: Installation) -> None:
             waiting = pending(folder, state.revision)
             if waiting or state.version != plugin.version:
                 try:
-                    await enable_plugins(installation, tenant.code, {name: None})
+                    await enable_plugins(installation, tenant.code, {name: None}, upgrading=True)
                 except MigrationFailed as error:
                     _log.error(
                         "plugin_failed", tenant=tenant.code, plugin=name, reason=error.detail

@@ -7,13 +7,12 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from pss_kernel.config import CONTROL_CELL
+from pss_kernel.config import CONTROL_CELL, KERNEL
 from pss_kernel.keys._data_keys import WrappedKey
 
 __all__ = ["KERNEL", "PluginState", "Tenant"]
 
-KERNEL = "kernel"
-"""The ledger's name for the tables that every tenant has."""
+_WAITING = {"enabling", "failed", "quarantined"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,16 @@ class Tenant:
     def enabled(self) -> frozenset[str]:
         """The names of the plugins that serve this tenant now."""
         return frozenset(name for name, one in self.plugins.items() if one.state == "enabled")
+
+    @cached_property
+    def quarantined(self) -> frozenset[str]:
+        """The names of the plugins that are switched off here because they kept failing."""
+        return frozenset(name for name, one in self.plugins.items() if one.state == "quarantined")
+
+    def waits(self, plugin: str) -> bool:
+        """Whether events for the plugin wait: it will serve again once something has been done."""
+        state = self.plugins.get(plugin)
+        return state is not None and state.state in _WAITING
 
     def consumes(self, plugin: str, occurred_at: datetime) -> bool:
         """Whether an event of that moment is for the plugin: it was enabled then, or is now.

@@ -20,6 +20,7 @@ from pss_kernel.installation import Installation
 from pss_kernel.messaging._deliver import deliver
 from pss_kernel.messaging._envelope import Envelope
 from pss_kernel.messaging._jobs import run_job
+from pss_kernel.messaging._waiting import give_back
 from pss_kernel.persistence import UnitOfWork
 from pss_kernel.tenancy import Tenant
 from pss_kernel.tenancy._file import load_tenant
@@ -121,6 +122,7 @@ class TestKit:
         """
         total = 0
         for _ in range(_ROUNDS):
+            await give_back(self.installation, tenant.cell)
             async with self.installation.cell(tenant).relay_engine.begin() as connection:
                 rows = (await connection.execute(_TAKE, {"tenant": tenant.code})).all()
             if not rows:

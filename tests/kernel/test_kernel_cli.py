@@ -151,10 +151,10 @@ def test_a_tenant_from_files_to_key(pss: Callable[..., Said], tmp_path: Path) ->
 
     code, _, err = pss("plugin", "disable", "notes", "--tenant", "cli")
     assert (2, True) == (code, "echo need the plugin 'notes'" in err)
-    assert (
-        "echo, notes disabled."
-        in pss("plugin", "disable", "notes", "--tenant", "cli", "--cascade")[1]
-    )
+    cascade = ("plugin", "disable", "notes", "--tenant", "cli", "--cascade")
+    code, _, err = pss(*cascade)
+    assert (2, True) == (code, "echo of cli need notes" in err)
+    assert "echo, notes disabled." in pss(*cascade, "--yes")[1]
     assert "notes, echo enabled." in pss("plugin", "enable", "echo", "--tenant", "cli")[1]
     assert "Nothing to do" in pss("plugin", "enable", "echo", "--tenant", "cli")[1]
     states = msgspec.json.decode(pss("plugin", "list", "--tenant", "cli", "--json")[1])["data"]

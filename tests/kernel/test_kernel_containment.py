@@ -13,8 +13,9 @@ import pytest
 from pss_api.gateway import gateway
 from pss_kernel import Conflict, Plugin, UnitOfWork
 from pss_kernel.errors import TooSlow
-from pss_kernel.messaging._deliver import DeliveryFailed, deliver
+from pss_kernel.messaging._deliver import deliver
 from pss_kernel.messaging._envelope import Envelope
+from pss_kernel.messaging._waiting import give_back
 from pss_kernel.persistence._migrations import knows, pending
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy._brand import brand_errors
@@ -94,8 +95,13 @@ async def test_an_event_waits_for_a_plugin_that_is_not_loaded(kit: TestKit) -> N
         actor="system",
         data={},
     )
-    with pytest.raises(DeliveryFailed, match="gone"):
-        await deliver(kit.installation, envelope)
+    await deliver(kit.installation, envelope)
+    await give_back(kit.installation, tenant.cell)
+    async with kit.installation.database.owner() as owner:
+        waiting = await owner.fetch(
+            "SELECT plugin, event_id FROM pss.event_waiting WHERE tenant = $1", tenant.code
+        )
+    assert [("gone", envelope.id)] == [tuple(row) for row in waiting]
 
 
 async def test_a_domain_of_another_code(kit: TestKit) -> None:

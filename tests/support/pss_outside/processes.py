@@ -17,7 +17,16 @@ from typing import Any
 
 import httpx
 
-__all__ = ["free_port", "made_keys", "network", "process", "server", "until", "worker"]
+__all__ = [
+    "bare_server",
+    "free_port",
+    "made_keys",
+    "network",
+    "process",
+    "server",
+    "until",
+    "worker",
+]
 
 _STARTS_WITHIN = 90.0  # seconds; a machine that is busy with other things may need them
 _ENDS_WITHIN = 20.0
@@ -75,6 +84,19 @@ def server(data_dir: Path, tenants: Path) -> Iterator[str]:
     log = data_dir.with_suffix(".log")
     arguments = ["serve", "--demo", "--port", str(port), "--data-dir", str(data_dir)]
     with process(log, "pss_kernel.cli", *arguments, "--tenants", str(tenants)) as running:
+        address = f"http://127.0.0.1:{port}"
+        _await_answer(f"{address}/ready", running, log)
+        yield address
+
+
+@contextlib.contextmanager
+def bare_server(
+    data_dir: Path, log: Path, environment: dict[str, str] | None = None
+) -> Iterator[str]:
+    """Run ``pss serve`` on an installation as it is, without a worker; gives its address."""
+    port = free_port()
+    arguments = ["serve", "--no-worker", "--port", str(port), "--data-dir", str(data_dir)]
+    with process(log, "pss_kernel.cli", *arguments, environment=environment) as running:
         address = f"http://127.0.0.1:{port}"
         _await_answer(f"{address}/ready", running, log)
         yield address
