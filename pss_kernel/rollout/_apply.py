@@ -29,7 +29,7 @@ from pss_kernel.rollout._statements import parsed, split
 if TYPE_CHECKING:
     from pss_kernel.tenancy import Tenant
 
-__all__ = ["Limits", "MigrationHalted", "TenantMigration", "patiently"]
+__all__ = ["Limits", "MigrationHalted", "TenantMigration", "patiently", "said"]
 
 T = TypeVar("T")
 
@@ -87,7 +87,8 @@ class TenantMigration:
     limits: Limits
     one_index: asyncio.Lock
     """Indexes made concurrently wait for each other in a cluster: one at a time there."""
-    _at: str = ""
+    at: str = ""
+    """The plugin and revision that is being applied, for errors."""
 
     async def run(self) -> float:
         """Apply all that is pending; the seconds in which its locks may have been held.
@@ -103,7 +104,7 @@ class TenantMigration:
                 if not await patiently(self._next_concurrent):
                     return seconds
         except asyncpg.PostgresError as error:
-            raise MigrationHalted(f"{self._at}: {_said(error)}") from error
+            raise MigrationHalted(f"{self.at}: {said(error)}") from error
 
     async def ledger(self) -> dict[str, str | None]:
         """The revision at which the tables of each of its plugins are."""
@@ -112,7 +113,7 @@ class TenantMigration:
 
     async def lock(self) -> None:
         """Let nobody else change what the tenant has until this transaction ends."""
-        self._at = "its lock"
+        self.at = "its lock"
         await self.owner.execute(_LOCK.format(code=self.tenant.code))
 
     async def _in_transaction(self) -> None:
@@ -126,7 +127,7 @@ class TenantMigration:
             )
             for plugin, revisions in batch.items():
                 for revision in revisions:
-                    self._at = f"{plugin} {revision.revision}"
+                    self.at = f"{plugin} {revision.revision}"
                     for statement in revision.statements:
                         await self.owner.execute(statement)
             await self._record(batch)
@@ -146,7 +147,7 @@ class TenantMigration:
         if found is None:
             return False
         plugin, revision = found
-        self._at = f"{plugin} {revision.revision}"
+        self.at = f"{plugin} {revision.revision}"
         async with self.one_index:
             await self.owner.execute(f'SET search_path = "{self.tenant.schema}"')
             await self.owner.execute(f"SET lock_timeout = '{_CONCURRENT_LOCK_TIMEOUT}'")
@@ -206,5 +207,6 @@ async def patiently(step: Callable[[], Awaitable[T]]) -> T:
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
 
-def _said(error: asyncpg.PostgresError) -> str:
-    return f"{error} ({type(error).__name__})"
+def said(error: asyncpg.PostgresError) -> str:
+    """What the database said, without its DETAIL: there may be people's values in it."""
+    return f"{error.args[0]} ({error.sqlstate})"

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from pss_kernel.rollout._apply import MigrationHalted, TenantMigration, patiently
+from pss_kernel.rollout._apply import MigrationHalted, TenantMigration, patiently, said
 from pss_kernel.rollout._statements import Lock, split
 
 __all__ = ["Observed", "dry_run"]
@@ -63,7 +63,7 @@ async def dry_run(migration: TenantMigration) -> list[Observed]:
     try:
         await patiently(once)
     except asyncpg.PostgresError as error:
-        raise MigrationHalted(f"{migration.tenant.code}: {error}") from error
+        raise MigrationHalted(f"{migration.tenant.code}, {migration.at}: {said(error)}") from error
     return found
 
 
@@ -76,6 +76,7 @@ async def _apply(migration: TenantMigration, found: list[Observed]) -> None:
     await seen.start()
     for plugin, revisions in lacking.items():
         for revision in revisions:
+            migration.at = f"{plugin} {revision.revision}"
             for sql in split(revision.statements):
                 if revision.concurrent:
                     found.append(Observed(tenant.code, plugin, revision.revision, sql, None))
