@@ -203,6 +203,14 @@ def _drop(node: Any) -> Iterator[Lock]:
             yield Lock(names[-2], "ACCESS EXCLUSIVE")
 
 
+def _comment(node: Any) -> Iterator[Lock]:
+    names = [one.string.sval for one in node.object.list.items]
+    if node.objtype == pg.OBJECT_TABLE:
+        yield Lock(names[-1], "SHARE UPDATE EXCLUSIVE")
+    elif node.objtype in {pg.OBJECT_COLUMN, pg.OBJECT_TABCONSTRAINT}:
+        yield Lock(names[-2], "SHARE UPDATE EXCLUSIVE")
+
+
 def _on_relation(mode: str) -> Callable[[Any], Iterator[Lock]]:
     def read(node: Any) -> Iterator[Lock]:
         yield Lock(node.relation.relname, mode)
@@ -235,6 +243,7 @@ _READERS: dict[str, Callable[[Any], Iterator[Lock]]] = {
     "delete_stmt": _on_relation("ROW EXCLUSIVE"),
     "truncate_stmt": _each("ACCESS EXCLUSIVE"),
     "lock_stmt": _each("ACCESS EXCLUSIVE"),
+    "comment_stmt": _comment,
     "cluster_stmt": _on_relation("ACCESS EXCLUSIVE"),
 }
 
