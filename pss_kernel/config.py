@@ -119,7 +119,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             ) from error
         return msgspec.structs.replace(config, data_dir=config.data_dir.expanduser().resolve())
 
-
     @property
     def migrates_on_start(self) -> bool:
         """Whether a start brings tenants' tables up to date, as set or by default."""

@@ -35,7 +35,6 @@ _REFUSED = frozenset(
         "adding-not-nullable-field",
         "adding-required-field",
         "ban-alter-domain-with-add-constraint",
-        "ban-concurrent-index-creation-in-transaction",
         "ban-create-domain-with-constraint",
         "ban-drop-constraint",
         "ban-drop-database",

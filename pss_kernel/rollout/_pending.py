@@ -42,6 +42,11 @@ class Catalogue:
         self.versions = {name: ({KERNEL: __version__} | versions)[name] for name in self.folders}
         self.heads = {name: _head(folder) for name, folder in self.folders.items()}
 
+    @property
+    def installed(self) -> dict[str, str]:
+        """Each plugin's version and newest revision: what a run brings."""
+        return {name: f"{self.versions[name]} {self.heads[name]}" for name in self.folders}
+
     def revisions(self, plugin: str) -> tuple[Revision, ...]:
         """All of a plugin's, oldest first."""
         return revisions_of(self.folders[plugin])

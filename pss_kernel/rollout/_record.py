@@ -66,11 +66,14 @@ class Member:
 
 @dataclass(slots=True)
 class Run:
-    """A run; ``passed`` is the last wave that was found healthy, -1 before the first."""
+    """A run; ``heads`` are the versions and revisions that it brings.
+
+    ``passed`` is the last wave that was found healthy, -1 before the first.
+    """
 
     run_id: int
     state: str
-    heads: Mapping[str, str | None]
+    heads: Mapping[str, str]
     scope: Mapping[str, Any]
     passed: int
     reason: str | None
@@ -149,7 +152,7 @@ async def last_run(control: asyncpg.Connection) -> Run | None:
 
 
 async def new_run(
-    control: asyncpg.Connection, heads: Mapping[str, str | None], scope: Mapping[str, Any]
+    control: asyncpg.Connection, heads: Mapping[str, str], scope: Mapping[str, Any]
 ) -> Run:
     """Begin a run; one that was not finished is not continued any more."""
     async with control.transaction():

@@ -28,7 +28,9 @@ def faults_of(revision: Revision, version: str) -> Iterator[Fault]:
         if revision.first:
             continue
         for (kind, node), effect in zip(parsed(sql), effects, strict=True):
-            yield from ((rule, sql, message) for rule, message in _dropped(kind, node, revision, version))
+            yield from (
+                (rule, sql, message) for rule, message in _dropped(kind, node, revision, version)
+            )
             if kind in {"update_stmt", "delete_stmt"} and effect.locks:
                 if not node.HasField("where_clause"):
                     yield "whole-table-write", sql, _WHOLE_TABLE
@@ -38,6 +40,8 @@ def faults_of(revision: Revision, version: str) -> Iterator[Fault]:
                 yield "opaque-block", sql, _OPAQUE
             if revision.concurrent and not _is_concurrent(kind, node):
                 yield "concurrent-only", sql, _CONCURRENT_ONLY
+            if not revision.concurrent and getattr(node, "concurrent", False):
+                yield "concurrent-in-transaction", sql, _NEEDS_BLOCK
 
 
 _WHOLE_TABLE = (
@@ -46,6 +50,10 @@ _WHOLE_TABLE = (
 )
 _REWRITE = "Every row is written anew while nobody can read or write the table. Add a new column."
 _OPAQUE = "What a DO block does can't be told from its text. Write plain statements."
+_NEEDS_BLOCK = (
+    "It can't run in a transaction. Put it into a revision of its own, inside"
+    " 'with op.get_context().autocommit_block():'."
+)
 _CONCURRENT_ONLY = (
     "A revision outside a transaction has CREATE INDEX CONCURRENTLY with a name and DROP INDEX"
     " CONCURRENTLY only, so that it can be run again. Put the rest into a revision of its own."
@@ -66,9 +74,7 @@ def _anywhere(sql: str) -> Iterator[tuple[str, str]]:
             yield "transaction-controlled", "Who runs it begins and commits. Leave it out."
 
 
-def _dropped(
-    kind: str, node: Any, revision: Revision, version: str
-) -> Iterator[tuple[str, str]]:
+def _dropped(kind: str, node: Any, revision: Revision, version: str) -> Iterator[tuple[str, str]]:
     """Columns and tables that the version before may still read."""
     for name in _names(kind, node):
         since = revision.unread_since.get(name)
@@ -99,6 +105,4 @@ def _names(kind: str, node: Any) -> Iterator[str]:
 def _is_concurrent(kind: str, node: Any) -> bool:
     if kind == "index_stmt":
         return bool(node.concurrent and node.idxname)
-    return bool(
-        kind == "drop_stmt" and node.remove_type == pg.OBJECT_INDEX and node.concurrent
-    )
+    return bool(kind == "drop_stmt" and node.remove_type == pg.OBJECT_INDEX and node.concurrent)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -63,9 +62,7 @@ class Outcome:
     continued: bool = False
 
 
-async def run_migrations(
-    installation: Installation, options: Options, report: Report
-) -> Outcome:
+async def run_migrations(installation: Installation, options: Options, report: Report) -> Outcome:
     """Begin a run, or continue the last one where it was not finished.
 
     Raises Conflict where another process is at it, or other canaries are named for a run that
@@ -83,7 +80,7 @@ async def run_migrations(
         elif not waiting:
             return Outcome("nothing")
         else:
-            run = await new_run(control, catalogue.heads, options.scope)
+            run = await new_run(control, catalogue.installed, options.scope)
             canaries = options.canaries or await pick_canaries(
                 installation, list(waiting), options.canary_share
             )
@@ -98,7 +95,7 @@ def _continues(run: Run, catalogue: Catalogue, options: Options) -> bool:
     return (
         run.state in {"running", "halted"}
         and not options.anew
-        and dict(run.heads) == catalogue.heads
+        and dict(run.heads) == catalogue.installed
         and dict(run.scope) == options.scope
     )
 
@@ -203,5 +200,3 @@ class _Running:
         if number == last and number > 0:
             return None
         return await self.options.gate.fault(self.installation, tenants, self.report)
-
-

@@ -221,9 +221,7 @@ async def enable_plugins(
             for at in names:
                 folder, given = registry.migrations_of(at), settings.get(at)
                 async with _changing(owner, code):
-                    await _migrate(
-                        owner, installation, code, at, folder, given, blocking=blocking
-                    )
+                    await _migrate(owner, installation, code, at, folder, given, blocking=blocking)
     except asyncpg.PostgresError as error:
         if not at:
             raise

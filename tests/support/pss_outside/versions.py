@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import secrets
-import sys
 from pathlib import Path
 
 from pss_kernel import Plugin
@@ -15,8 +14,9 @@ __all__ = ["made_plugin"]
 def made_plugin(
     folder: Path, name: str, version: str, revisions: dict[str, str], head: str = ""
 ) -> Plugin:
-    """Make a plugin's package in the folder; its revisions by name, each as the body of upgrade.
+    """Make a plugin's package in a folder that is in ``sys.path``.
 
+    ``revisions``: by name, each as the body of ``upgrade``.
     ``head``: what else stands in the module of the newest revision.
     """
     package = f"pss_{name}_{secrets.token_hex(4)}"
@@ -32,7 +32,5 @@ def made_plugin(
             f"{more}\n\n\ndef upgrade():\n{lines}\n"
         )
         before = revision
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
     importlib.invalidate_caches()
     return Plugin(name, version=version, package=package)
