@@ -40,10 +40,6 @@ class Observed:
     """Tables whose every row it wrote anew."""
 
 
-class _RolledBackError(Exception):
-    """Ends the transaction."""
-
-
 async def dry_run(migration: TenantMigration) -> list[Observed]:
     """Apply what is pending and roll it back. Requests wait meanwhile as they would then.
 
@@ -53,12 +49,12 @@ async def dry_run(migration: TenantMigration) -> list[Observed]:
 
     async def once() -> None:
         found.clear()
+        transaction = migration.owner.transaction()
+        await transaction.start()
         try:
-            async with migration.owner.transaction():
-                await _apply(migration, found)
-                raise _RolledBackError
-        except _RolledBackError:
-            pass
+            await _apply(migration, found)
+        finally:
+            await transaction.rollback()
 
     try:
         await patiently(once)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from packaging.version import Version
 from postgast import pg_query_pb2 as pg
 
 from pss_kernel.persistence._migrations import Revision
-from pss_kernel.rollout._statements import Known, effects_of, parsed, split
+from pss_kernel.rollout._statements import Effect, Known, effects_of, parsed, split
 
 __all__ = ["faults_of"]
 
@@ -24,24 +25,33 @@ def faults_of(revision: Revision, version: str) -> Iterator[Fault]:
     known = Known()
     for sql in split(revision.statements):
         yield from ((rule, sql, message) for rule, message in _anywhere(sql))
-        effects = effects_of((sql,), known)
-        if revision.first:
-            continue
-        for (kind, node), effect in zip(parsed(sql), effects, strict=True):
-            yield from (
-                (rule, sql, message) for rule, message in _dropped(kind, node, revision, version)
+        (effect,) = effects_of((sql,), known)
+        ((kind, node),) = parsed(sql)
+        if not revision.first:
+            found = itertools.chain(
+                _dropped(kind, node, revision, version),
+                _effects(kind, node, effect),
+                _transaction(kind, node, revision),
             )
-            if kind in {"update_stmt", "delete_stmt"} and effect.locks:
-                if not node.HasField("where_clause"):
-                    yield "whole-table-write", sql, _WHOLE_TABLE
-            if effect.rewrites:
-                yield "table-rewrite", sql, _REWRITE
-            if effect.unseen:
-                yield "opaque-block", sql, _OPAQUE
-            if revision.concurrent and not _is_concurrent(kind, node):
-                yield "concurrent-only", sql, _CONCURRENT_ONLY
-            if not revision.concurrent and getattr(node, "concurrent", False):
-                yield "concurrent-in-transaction", sql, _NEEDS_BLOCK
+            yield from ((rule, sql, message) for rule, message in found)
+
+
+def _effects(kind: str, node: Any, effect: Effect) -> Iterator[tuple[str, str]]:
+    """What keeps requests waiting for long."""
+    whole = kind in {"update_stmt", "delete_stmt"} and not node.HasField("where_clause")
+    if whole and effect.locks:
+        yield "whole-table-write", _WHOLE_TABLE
+    if effect.rewrites:
+        yield "table-rewrite", _REWRITE
+    if effect.unseen:
+        yield "opaque-block", _OPAQUE
+
+
+def _transaction(kind: str, node: Any, revision: Revision) -> Iterator[tuple[str, str]]:
+    if revision.concurrent and not _is_concurrent(kind, node):
+        yield "concurrent-only", _CONCURRENT_ONLY
+    if not revision.concurrent and getattr(node, "concurrent", False):
+        yield "concurrent-in-transaction", _NEEDS_BLOCK
 
 
 _WHOLE_TABLE = (
@@ -79,17 +89,17 @@ def _dropped(kind: str, node: Any, revision: Revision, version: str) -> Iterator
     for name in _names(kind, node):
         since = revision.unread_since.get(name)
         if since is None:
-            yield (
-                "drop-still-read",
+            message = (
                 f"The version before may read {name!r}. Drop it a version after it was last read,"
-                f" with unread_since = {{{name!r}: 'the version that stopped reading it'}}.",
+                f" with unread_since = {{{name!r}: 'the version that stopped reading it'}}."
             )
+            yield "drop-still-read", message
         elif not Version(since) < Version(version):
-            yield (
-                "drop-still-read",
+            message = (
                 f"{name!r} is read until {since}, and {version} drops it: processes of the version"
-                " before still run then. Drop it in a later version.",
+                " before still run then. Drop it in a later version."
             )
+            yield "drop-still-read", message
 
 
 def _names(kind: str, node: Any) -> Iterator[str]:

@@ -263,7 +263,7 @@ def _rewrites(kind: str, node: Any) -> bool:
 def _fills(constraint: Any) -> bool:
     """Whether a new column has a value of its own in each row that is there already."""
     if constraint.contype in {pg.CONSTR_IDENTITY, pg.CONSTR_GENERATED}:
-        return constraint.generated_kind != "v"
+        return str(constraint.generated_kind) != "v"
     if constraint.contype != pg.CONSTR_DEFAULT:
         return False
     calls = [one for _, one in postgast.walk(constraint.raw_expr) if _called(one)]

@@ -38,6 +38,7 @@ def _pss(version: str, data_dir: Path, *arguments: str) -> str:
     finished = subprocess.run(
         [sys.executable, "-m", "pss_kernel.cli", *arguments],
         env={**os.environ, **_environment(version, data_dir)},
+        check=False,
         capture_output=True,
         text=True,
         timeout=120,
