@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import asyncpg
@@ -23,6 +24,7 @@ from tenacity import (
 )
 
 from pss_kernel.errors import Conflict
+from pss_kernel.persistence._migrations import Revision
 from pss_kernel.rollout._pending import LIVE, Batch, Catalogue
 from pss_kernel.rollout._statements import parsed, split
 
@@ -99,10 +101,12 @@ class TenantMigration:
         try:
             while True:
                 started = time.monotonic()
-                await patiently(self._in_transaction)
+                ledger = await patiently(self._in_transaction)
                 seconds += time.monotonic() - started
-                if not await patiently(self._next_concurrent):
+                found = self.catalogue.next_concurrent(ledger)
+                if found is None:
                     return seconds
+                await patiently(partial(self._alone, *found))
         except asyncpg.PostgresError as error:
             raise MigrationHalted(f"{self.at}: {said(error)}") from error
 
@@ -116,21 +120,26 @@ class TenantMigration:
         self.at = "its lock"
         await self.owner.execute(_LOCK.format(code=self.tenant.code))
 
-    async def _in_transaction(self) -> None:
+    async def _in_transaction(self) -> dict[str, str | None]:
+        """Everything up to what can't run here; where the tables are afterwards."""
         async with self.owner.transaction():
             await self.lock()
-            batch = self.catalogue.next_batch(await self.ledger())
-            if not batch:
-                return
-            await self.owner.execute(
-                f'{self.limits.sql}; SET LOCAL search_path = "{self.tenant.schema}"'
-            )
-            for plugin, revisions in batch.items():
-                for revision in revisions:
-                    self.at = f"{plugin} {revision.revision}"
-                    for statement in revision.statements:
-                        await self.owner.execute(statement)
-            await self._record(batch)
+            ledger = await self.ledger()
+            batch = self.catalogue.next_batch(ledger)
+            if batch:
+                await self.owner.execute(
+                    f'{self.limits.sql}; SET LOCAL search_path = "{self.tenant.schema}"'
+                )
+                for plugin, revisions in batch.items():
+                    await self._apply(plugin, revisions)
+                await self._record(batch)
+        return ledger | {plugin: done[-1].revision for plugin, done in batch.items()}
+
+    async def _apply(self, plugin: str, revisions: tuple[Revision, ...]) -> None:
+        for revision in revisions:
+            self.at = f"{plugin} {revision.revision}"
+            for statement in revision.statements:
+                await self.owner.execute(statement)
 
     async def _record(self, batch: Batch) -> None:
         await self.owner.execute(
@@ -141,12 +150,8 @@ class TenantMigration:
             [self.catalogue.versions[plugin] for plugin in batch],
         )
 
-    async def _next_concurrent(self) -> bool:
-        """One revision outside a transaction; whether there was one."""
-        found = self.catalogue.next_concurrent(await self.ledger())
-        if found is None:
-            return False
-        plugin, revision = found
+    async def _alone(self, plugin: str, revision: Revision) -> None:
+        """One revision outside a transaction."""
         self.at = f"{plugin} {revision.revision}"
         async with self.one_index:
             await self.owner.execute(f'SET search_path = "{self.tenant.schema}"')
@@ -159,9 +164,8 @@ class TenantMigration:
                     await self.owner.execute("RESET lock_timeout; SET search_path = ''")
         async with self.owner.transaction():
             await self.lock()
-            if self.catalogue.next_concurrent(await self.ledger()) == found:
+            if self.catalogue.next_concurrent(await self.ledger()) == (plugin, revision):
                 await self._record({plugin: (revision,)})
-        return True
 
     async def _concurrently(self, sql: str) -> None:
         """A statement that may have been done before, wholly or half-way, by one that died."""
