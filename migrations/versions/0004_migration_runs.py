@@ -9,7 +9,7 @@ write-ahead log.
 from alembic import op
 
 revision = "0004"
-down_revision = "0008"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 

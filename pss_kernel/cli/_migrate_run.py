@@ -188,7 +188,8 @@ def _migration(installation: Installation, owner: Any, tenant: Any, options: Any
     from pss_kernel.rollout._apply import TenantMigration  # noqa: PLC0415 - it loads the SQL parser
 
     catalogue = Catalogue(installation.registry, options.plugins)
-    return TenantMigration(owner, tenant, catalogue, options.limits, asyncio.Lock())
+    roles = installation.cells[tenant.cell].roles
+    return TenantMigration(owner, tenant, roles, catalogue, options.limits, asyncio.Lock())
 
 
 async def _dry_tenants(installation: Installation, options: Any) -> list[Any]:

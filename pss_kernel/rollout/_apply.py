@@ -27,8 +27,10 @@ from pss_kernel.errors import Conflict
 from pss_kernel.persistence._migrations import Revision
 from pss_kernel.rollout._pending import LIVE, Batch, Catalogue
 from pss_kernel.rollout._statements import parsed, split
+from pss_kernel.tenancy._rights import grant_plugins
 
 if TYPE_CHECKING:
+    from pss_kernel.persistence._database import Roles
     from pss_kernel.tenancy import Tenant
 
 __all__ = ["Limits", "MigrationHalted", "TenantMigration", "patiently", "said"]
@@ -85,6 +87,7 @@ class TenantMigration:
 
     owner: asyncpg.Connection
     tenant: Tenant
+    roles: Roles
     catalogue: Catalogue
     limits: Limits
     one_index: asyncio.Lock
@@ -133,6 +136,10 @@ class TenantMigration:
                 for plugin, revisions in batch.items():
                     await self._apply(plugin, revisions)
                 await self._record(batch)
+                # New tables are a plugin's own only when its role is given them.
+                await grant_plugins(
+                    self.owner, self.catalogue.registry, self.roles, self.tenant.code
+                )
         return ledger | {plugin: done[-1].revision for plugin, done in batch.items()}
 
     async def _apply(self, plugin: str, revisions: tuple[Revision, ...]) -> None:

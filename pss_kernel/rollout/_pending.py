@@ -31,6 +31,7 @@ class Catalogue:
     """The revisions of the installed plugins, and of the kernel itself, or of a choice of them."""
 
     def __init__(self, registry: Registry, only: Iterable[str] | None = None) -> None:
+        self.registry = registry
         wanted = None if only is None else {_checked(registry, name) for name in only}
         folders = {KERNEL: Path(tenancy.__path__[0]) / "migrations"} | {
             name: registry.migrations_of(name) for name in registry.plugins

@@ -106,7 +106,12 @@ class Wave:
         try:
             owner = await owners.of(tenant.cell)
             migration = TenantMigration(
-                owner, tenant, self._catalogue, self._limits, self._one_index[tenant.cell]
+                owner,
+                tenant,
+                self._installation.cells[tenant.cell].roles,
+                self._catalogue,
+                self._limits,
+                self._one_index[tenant.cell],
             )
             seconds = await migration.run()
         except MigrationHalted as failure:

@@ -112,6 +112,13 @@ class Versions:
         return await run_migrations(installation, Options(**chosen), lambda *_: None)
 
 
+def _migration(installation: Installation, owner: Any, tenant: Tenant) -> TenantMigration:
+    """One tenant's, by itself."""
+    roles = installation.database.roles
+    catalogue = Catalogue(installation.registry)
+    return TenantMigration(owner, tenant, roles, catalogue, Limits(), asyncio.Lock())
+
+
 @pytest.fixture
 def versions(either: TestKit, tmp_path: Path) -> Iterator[Versions]:
     """A plugin that no other test has, in any version."""
@@ -309,9 +316,7 @@ async def test_a_dry_run_changes_nothing(versions: Versions) -> None:
     rewrite = 'op.execute("ALTER TABLE stock ALTER COLUMN left_over TYPE numeric")'
     new = await versions.using(versions.plugin("2", _TABLE, _COLUMN, rewrite, _INDEX))
     async with versions.kit.installation.database.owner() as owner:
-        seen = await dry_run(
-            TenantMigration(owner, tenant, Catalogue(new.registry), Limits(), asyncio.Lock())
-        )
+        seen = await dry_run(_migration(new, owner, tenant))
     # The second holds what the first took, and one more for the primary key's index.
     exclusive, share = (Lock("stock", "ACCESS EXCLUSIVE"),), (Lock("stock", "SHARE"),)
     assert [("0002", exclusive, ()), ("0003", share, ("stock",)), ("0004", (), ())] == [
@@ -322,6 +327,26 @@ async def test_a_dry_run_changes_nothing(versions: Versions) -> None:
         await versions.revisions(),
         await versions.columns(),
     )
+
+
+async def test_strict_plugins_get_their_new_tables(versions: Versions) -> None:
+    """At a strict tenant, a plugin's own role may work on the table that a migration makes."""
+    old = await versions.using(versions.plugin("1", _TABLE))
+    (tenant,) = await versions.tenants(old, 1)
+    async with versions.kit.installation.database.owner() as owner:
+        await owner.execute(
+            "UPDATE pss.tenant SET strict_plugins = true WHERE code = $1", tenant.code
+        )
+    sale = 'op.execute("CREATE TABLE sale (stock text)")'
+    new = await versions.using(versions.plugin("2", _TABLE, sale))
+    assert "done" == (await versions.run(new)).state
+    async with versions.kit.installation.database.owner() as owner:
+        role = new.database.roles.plugin(tenant.code, versions.name)
+        assert await owner.fetchval(
+            "SELECT has_table_privilege($1, $2, 'INSERT')", role, f"{tenant.schema}.sale"
+        )
+        await owner.execute(f'DROP OWNED BY "{role}"')
+        await owner.execute(f'DROP ROLE "{role}"')
 
 
 async def test_the_plan_is_grouped(versions: Versions) -> None:
@@ -424,9 +449,7 @@ async def test_a_failure_names_the_revision(versions: Versions) -> None:
     (tenant,) = await versions.tenants(old, 1)
     new = await versions.using(versions.plugin("2", _TABLE, 'op.execute("SELECT nothing")'))
     async with versions.kit.installation.database.owner() as owner:
-        migration = TenantMigration(
-            owner, tenant, Catalogue(new.registry), Limits(), asyncio.Lock()
-        )
+        migration = _migration(new, owner, tenant)
         with pytest.raises(MigrationHalted, match=rf"{versions.name} 0002: .*nothing.*42703"):
             await migration.run()
         with pytest.raises(MigrationHalted, match=rf"{versions.name} 0002: .*nothing.*42703"):
