@@ -83,7 +83,7 @@ def run(
 ) -> None:
     """Migrate the tenants, canaries first; run it again to continue one that was stopped."""
     from pss_kernel.rollout._apply import Limits  # noqa: PLC0415 - it loads the SQL parser
-    from pss_kernel.rollout._gate import Gate  # noqa: PLC0415 - the same
+    from pss_kernel.rollout._health import HealthCheck  # noqa: PLC0415 - the same
     from pss_kernel.rollout._run import Options  # noqa: PLC0415 - the same
 
     options = Options(
@@ -93,7 +93,7 @@ def run(
         canary_share=canary_share,
         parallel=parallel,
         anew=anew,
-        gate=Gate(watch, max_errors, max_latency, check),
+        health=HealthCheck(watch, max_errors, max_latency, check),
         limits=Limits(lock_timeout, statement_timeout),
     )
     if dry_run:

@@ -10,7 +10,7 @@ import asyncpg
 
 from pss_kernel.errors import Conflict
 from pss_kernel.rollout._apply import Limits, MigrationHalted
-from pss_kernel.rollout._gate import Gate, Report
+from pss_kernel.rollout._health import HealthCheck, Report
 from pss_kernel.rollout._pending import Batch, Catalogue, behind, chosen
 from pss_kernel.rollout._record import Run, alone, last_run, members_of, new_run
 from pss_kernel.rollout._traffic import busiest
@@ -37,7 +37,7 @@ class Options:
     parallel: int = 4
     anew: bool = False
     """Begin a new run where an unfinished one could be continued."""
-    gate: Gate = field(default_factory=Gate)
+    health: HealthCheck = field(default_factory=HealthCheck)
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -66,7 +66,7 @@ async def run_migrations(installation: Installation, options: Options, report: R
     """Begin a run, or continue the last one where it was not finished.
 
     Raises Conflict where another process is at it, or other canaries are named for a run that
-    has begun; what a tenant's migration or the gate says is in the outcome.
+    has begun; what a tenant's migration or the health check says is in the outcome.
     """
     catalogue = Catalogue(installation.registry, options.plugins)
     async with alone(installation.database) as control:
@@ -199,4 +199,4 @@ class _Running:
             self.migrated += wave.done
         if number == last and number > 0:
             return None
-        return await self.options.gate.fault(self.installation, tenants, self.report)
+        return await self.options.health.fault(self.installation, tenants, self.report)

@@ -1,6 +1,6 @@
 """How long an added column takes for a thousand tenants.
 
-The limit: the same ALTER TABLE for each schema in a loop on one connection, each committed by itself.
+The limit: that ALTER TABLE for each schema, in a loop on one connection, each committed by itself.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.observability import configure_logging
 from pss_kernel.registry import Registry
-from pss_kernel.rollout._gate import Gate
+from pss_kernel.rollout._health import HealthCheck
 from pss_kernel.rollout._run import Options, run_migrations
 from pss_outside.versions import made_plugin
 
@@ -89,7 +89,7 @@ async def _migrate(opened: Installation, plugin: Plugin, parallel: int) -> float
     """``pss migrate run`` without its watch, from looking what is pending to the last tenant."""
     beside = Installation(opened.config, Registry([plugin]), opened.cells)
     await beside.directory.refresh()
-    options = Options(parallel=parallel, gate=Gate(watch=0))
+    options = Options(parallel=parallel, health=HealthCheck(watch=0))
     started = time.monotonic()
     outcome = await run_migrations(beside, options, lambda *_: None)
     seconds = time.monotonic() - started

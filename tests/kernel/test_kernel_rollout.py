@@ -22,7 +22,7 @@ from pss_kernel.plugin import Plugin
 from pss_kernel.registry import Registry
 from pss_kernel.rollout._apply import Limits, MigrationHalted, TenantMigration
 from pss_kernel.rollout._dry import dry_run
-from pss_kernel.rollout._gate import Gate
+from pss_kernel.rollout._health import HealthCheck
 from pss_kernel.rollout._pending import Catalogue, behind
 from pss_kernel.rollout._plan import grouped, plugin_statuses, run_status
 from pss_kernel.rollout._record import alone
@@ -40,7 +40,7 @@ with op.get_context().autocommit_block():
 _LATER = 'op.execute("ALTER TABLE stock ADD COLUMN shelf text")'
 _SHOP = 'op.execute("CREATE TABLE shop (name text PRIMARY KEY)")'
 _SHOP_COLUMN = 'op.execute("ALTER TABLE shop ADD COLUMN street text")'
-_QUICK = Gate(watch=0)
+_QUICK = HealthCheck(watch=0)
 
 
 class Versions:
@@ -108,7 +108,7 @@ class Versions:
 
     async def run(self, installation: Installation, **options: Any) -> Outcome:
         """``pss migrate run`` for our tenants."""
-        chosen = {"tenants": tuple(self.codes), "gate": _QUICK, "parallel": 2} | options
+        chosen = {"tenants": tuple(self.codes), "health": _QUICK, "parallel": 2} | options
         return await run_migrations(installation, Options(**chosen), lambda *_: None)
 
 
@@ -181,7 +181,7 @@ async def test_canaries_go_first_and_can_halt_it(versions: Versions, tmp_path: P
     script.write_text(f"cat >> {given}\n. {verdict}\n")
     options = {
         "canaries": (tenants[2].code,),
-        "gate": replace(_QUICK, check=f"/bin/sh {script}"),
+        "health": replace(_QUICK, check=f"/bin/sh {script}"),
     }
     outcome = await versions.run(new, **options)
     assert ("halted", 1, 4) == (outcome.state, outcome.migrated, outcome.waiting)
@@ -219,7 +219,7 @@ async def test_failing_requests_halt_it(versions: Versions) -> None:
             await asyncio.sleep(0.05)  # the same
 
     task = asyncio.create_task(failing())
-    options = {"canaries": (first.code,), "gate": Gate(watch=20)}
+    options = {"canaries": (first.code,), "health": HealthCheck(watch=20)}
     outcome = await versions.run(new, **options)
     task.cancel()
     assert ("halted", 1) == (outcome.state, outcome.migrated)
@@ -228,7 +228,7 @@ async def test_failing_requests_halt_it(versions: Versions) -> None:
     async with versions.kit.installation.database.owner() as owner:
         await owner.execute("DELETE FROM pss.tenant_traffic WHERE tenant = $1", first.code)
     task = asyncio.create_task(served())
-    again = await versions.run(new, **(options | {"gate": Gate(watch=2)}))
+    again = await versions.run(new, **(options | {"health": HealthCheck(watch=2)}))
     task.cancel()
     assert ("done", 2) == (again.state, again.migrated)
 

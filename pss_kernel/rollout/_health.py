@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pss_kernel.installation import Installation
     from pss_kernel.tenancy import Tenant
 
-__all__ = ["Gate", "Report"]
+__all__ = ["HealthCheck", "Report"]
 
 Report = Callable[[str, int, int], None]
 _LOOK_SECONDS = 1.0
@@ -26,7 +26,7 @@ _ENOUGH = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class HealthCheck:
     """What must hold before the next wave begins."""
 
     watch: float = 30.0
