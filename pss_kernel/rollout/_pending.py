@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pss_kernel import tenancy
 from pss_kernel._version import __version__
 from pss_kernel.errors import Invalid
 from pss_kernel.persistence._migrations import Revision, knows, pending, revisions_of
 from pss_kernel.registry import Registry
+from pss_kernel.tenancy._provision import KERNEL_MIGRATIONS
 from pss_kernel.tenancy._tenant import KERNEL
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Catalogue:
     def __init__(self, registry: Registry, only: Iterable[str] | None = None) -> None:
         self.registry = registry
         wanted = None if only is None else {_checked(registry, name) for name in only}
-        folders = {KERNEL: Path(tenancy.__path__[0]) / "migrations"} | {
+        folders = {KERNEL: KERNEL_MIGRATIONS} | {
             name: registry.migrations_of(name) for name in registry.plugins
         }
         self.folders = {

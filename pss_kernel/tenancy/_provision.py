@@ -17,8 +17,8 @@ from pss_kernel.config import CONTROL_CELL
 from pss_kernel.errors import Conflict, Invalid, TenantUnknown, Unavailable
 from pss_kernel.persistence._migrations import pending, replay
 from pss_kernel.tenancy._directory import SEEN_EVERYWHERE_SECONDS
-from pss_kernel.tenancy._rights import drop_plugin_roles, grant_plugins, plugin_roles
 from pss_kernel.tenancy._origin import origin
+from pss_kernel.tenancy._rights import drop_plugin_roles, grant_plugins, plugin_roles
 from pss_kernel.tenancy._secret_settings import setting_errors
 from pss_kernel.tenancy._settings_store import settings_to_store
 from pss_kernel.tenancy._tenant import KERNEL
@@ -319,9 +319,7 @@ def _configured(installation: Installation, code: str, cell: str) -> Database:
 async def upgrade_kernel(installation: Installation, code: str) -> None:
     """Bring the tables that every tenant has to this version's; idempotent."""
     async with _tenant_transaction(installation, code) as owner:
-        await _migrate(
-            owner, installation, code, KERNEL, KERNEL_MIGRATIONS, None, blocking=True
-        )
+        await _migrate(owner, installation, code, KERNEL, KERNEL_MIGRATIONS, None, blocking=True)
 
 
 async def _migrate(
