@@ -34,11 +34,12 @@ serve: .venv/demo ## The same two airlines, left running with their OpenAPI page
 test: .venv/dev ## All tests
 	$(BIN)/pytest -n 2 --dist loadgroup
 
-lint: .venv/dev ## Style, types, architecture
+lint: .venv/dev ## Style, types, architecture, safe migrations
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
 	$(BIN)/lint-imports --config .importlinter.toml --no-logo
+	$(BIN)/pss migrate lint
 
 bench: .venv/dev ## Figures beside their limits, also in var/bench.json
 	@$(BIN)/python tests/benchmarks/run.py

@@ -23,6 +23,7 @@ from pss_kernel.messaging import Event
 from pss_kernel.money import Money, exponent, round_share
 from pss_kernel.persistence import UnitOfWork, Work, tenant_metadata
 from pss_kernel.plugin import FileFinding, Permission, Plugin, Progress
+from pss_kernel.rollout.contracts import migration_health
 from pss_kernel.tenancy import Tenant
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "check_id",
     "exponent",
     "hookspec",
+    "migration_health",
     "new_id",
     "round_share",
     "service",

@@ -89,6 +89,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     plugin_slow_call_seconds: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     """``PSS_PLUGIN_SLOW_CALL_SECONDS``: what a slow call takes of it. Many quick calls are a busy
     plugin, few slow ones a wasteful one."""
+    migrate_on_start: bool | None = None
+    """``PSS_MIGRATE_ON_START``: whether a process that starts brings every tenant's tables to the
+    installed versions; None: with the embedded database only."""
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
     """``PSS_MAX_BODY_BYTES``: a larger request body is refused with 413."""
     master_key: Secret | None = None
@@ -137,6 +140,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 code="invalid-configuration",
             ) from error
         return msgspec.structs.replace(config, data_dir=config.data_dir.expanduser().resolve())
+
+    @property
+    def migrates_on_start(self) -> bool:
+        """Whether a start brings tenants' tables up to date, as set or by default."""
+        if self.migrate_on_start is None:
+            return self.database_url is None
+        return self.migrate_on_start
 
 
 def _cells(names: str, environment: Mapping[str, str]) -> Iterator[CellConfig]:

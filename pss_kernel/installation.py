@@ -29,7 +29,7 @@ from pss_kernel.registry import Registry
 from pss_kernel.resilience import Breaker, Limits, Meters
 from pss_kernel.tenancy import Directory, Tenant
 from pss_kernel.tenancy._absent import refuse_absent
-from pss_kernel.tenancy._provision import enable_pending
+from pss_kernel.tenancy._pending import enable_pending, tell_pending
 from pss_kernel.tenancy._secret_settings import open_settings
 from pss_kernel.tenancy._tenant import KERNEL
 
@@ -128,8 +128,9 @@ async def open_installation(
 ) -> AsyncIterator[Installation]:
     """Start (embedded) or reach the database, bring its control schema up to date, and go.
 
-    ``upgrade_plugins`` also brings the tables of every tenant to the installed versions; a
-    command that is about one tenant leaves the others alone. ``strict``: an installed plugin that
+    ``upgrade_plugins`` also brings the tables of every tenant to the installed versions, or says
+    that they wait, as the configuration has it; a command that is about one tenant leaves the
+    others alone. ``strict``: an installed plugin that
     can't be used, or an enabled one that isn't here, is an error instead of being left out.
 
     Raises Unavailable where the database can't be reached.
@@ -146,8 +147,11 @@ async def open_installation(
         await _prepare(installation)
         if strict:
             refuse_absent(installation)
-        if upgrade_plugins:
+        if upgrade_plugins and config.migrates_on_start:
             await enable_pending(installation)
+        elif upgrade_plugins:
+            tell_pending(installation)
+        if upgrade_plugins:
             async for tenants, problem in key_problems(installation):
                 _log.error("keys_not_open", tenants=len(tenants), reason=problem.sentence)
         installation.directory.start()

@@ -22,7 +22,7 @@ __all__ = ["claims_of", "fault_of"]
 
 _COMMANDS = {
     *("serve", "worker", "doctor", "tenant", "plugin", "apikey", "decode"),
-    *("settings", "keys"),
+    *("settings", "keys", "migrate"),
 }
 _markers = (pluggy.HookspecMarker("pss"), pluggy.HookimplMarker("pss"))
 
@@ -99,7 +99,8 @@ def _other_faults(plugin: Plugin) -> Iterator[str]:
     except (TypeError, ValueError) as error:
         yield f"Its settings need a default for every field: {error}."
     yield from _read_faults(plugin)
-    needed = {plugin.package, *(f"pss_{Requirement(text).name}" for text in plugin.requires)}
+    needed = {f"pss_{Requirement(text).name}" for text in plugin.requires}
+    needed |= {plugin.package, "pss_kernel"}
     for spec in (one.spec for one in plugin.hooks):
         if spec.owner.startswith("pss_") and spec.owner not in needed:
             yield f"It implements {spec}, but {spec.owner.removeprefix('pss_')!r} is not required."

@@ -16,6 +16,7 @@ from pss_api.documentation import openapi_assets, openapi_config
 from pss_api.endpoint import handler_of
 from pss_api.gateway import gateway
 from pss_api.problems import HANDLERS
+from pss_api.traffic import TrafficCounter
 from pss_kernel._version import __version__
 from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
@@ -45,9 +46,9 @@ class Health(msgspec.Struct, frozen=True):
     version: str
 
 
-def create_app(installation: Installation) -> ASGIApp:
+def create_app(installation: Installation, traffic: TrafficCounter | None = None) -> ASGIApp:
     """The application for an installation that is already open, behind the gateway."""
-    return gateway(build(installation))
+    return gateway(build(installation), traffic)
 
 
 def build(installation: Installation) -> Litestar:
@@ -126,8 +127,10 @@ class _Opening:
         registry.report_broken()
         async with open_installation(self._config, registry) as installation:
             report_absent(installation)
-            self._app = create_app(installation)
-            yield
+            traffic = TrafficCounter(installation)
+            self._app = create_app(installation, traffic)
+            async with traffic.running():
+                yield
 
     @staticmethod
     async def _lifespan(receive: Any, send: Any) -> None:

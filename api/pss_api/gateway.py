@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 
+from pss_api.traffic import TrafficCounter
 from pss_kernel.errors import TooSlow
 from pss_kernel.ids import new_id
 
@@ -27,8 +29,11 @@ _SAFE = {
 }
 
 
-def gateway(app: ASGIApp) -> ASGIApp:
-    """Give each request an id (the caller's ``PSS-Request-Id``, where it is a sane one)."""
+def gateway(app: ASGIApp, traffic: TrafficCounter | None = None) -> ASGIApp:
+    """Give each request an id (the caller's ``PSS-Request-Id``, where it is a sane one).
+
+    ``traffic`` counts those that were admitted, for their tenant.
+    """
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -39,9 +44,12 @@ def gateway(app: ASGIApp) -> ASGIApp:
         scope["pss_request_id"] = request_id  # type: ignore[typeddict-unknown-key]
 
         private = scope["path"].startswith("/v1")
+        started, answered = time.monotonic(), 500
 
         async def send_with_id(message: Message) -> None:
+            nonlocal answered
             if message["type"] == "http.response.start":
+                answered = message["status"]
                 headers = MutableScopeHeaders.from_message(message)
                 headers["PSS-Request-Id"] = request_id
                 for name, value in _SAFE.items():
@@ -52,6 +60,9 @@ def gateway(app: ASGIApp) -> ASGIApp:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             await app(scope, _in_time(receive), send_with_id)
+        if traffic is not None and "pss_admitted" in scope:
+            tenant, _ = scope["pss_admitted"]  # type: ignore[typeddict-item]
+            traffic.note(tenant, answered, time.monotonic() - started)
 
     return handle
 

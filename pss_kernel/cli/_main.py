@@ -15,6 +15,7 @@ from pss_kernel.cli import (
     _decode,
     _doctor,
     _keys,
+    _migrate,
     _plugins,
     _serve,
     _settings,
@@ -76,6 +77,7 @@ def build() -> typer.Typer:
     _doctor.register(app)
     app.add_typer(_tenants.app, name="tenant")
     app.add_typer(_plugins.app, name="plugin")
+    app.add_typer(_migrate.app, name="migrate")
     app.add_typer(_keys.app, name="apikey")
     app.add_typer(_settings.app, name="settings")
     app.add_typer(_data_keys.app, name="keys")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import alembic.command
 import alembic.config
@@ -24,6 +25,7 @@ __all__ = [
     "Revision",
     "knows",
     "pending",
+    "reached",
     "replay",
     "revisions_of",
     "tables_made",
@@ -88,11 +90,16 @@ GRANT SELECT ON pss.tenant, pss.tenant_domain, pss.tenant_plugin, pss.api_key,
 GRANT USAGE ON SCHEMA pss TO "{tenants}";
 GRANT INSERT ON pss.outbox TO "{tenants}";
 GRANT USAGE ON SEQUENCE pss.outbox_id_seq TO "{tenants}";
-GRANT SELECT, INSERT, UPDATE, DELETE ON pss.outbox, pss.outbox_dead, pss.job, pss.event_waiting
-  TO "{relay}";
+GRANT SELECT, INSERT, UPDATE, DELETE ON pss.outbox, pss.outbox_dead, pss.job, pss.event_waiting,
+  pss.tenant_traffic TO "{relay}";
 GRANT USAGE ON SEQUENCE pss.outbox_id_seq, pss.outbox_dead_id_seq TO "{relay}";
 GRANT EXECUTE ON FUNCTION pss.quarantine_plugin(text, text, text) TO "{relay}";
 """
+
+
+_CONCURRENTLY = re.compile(
+    r"(\b(?:CREATE\s+(?:UNIQUE\s+)?|DROP\s+)INDEX\s+)CONCURRENTLY\s+", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,17 @@ class Revision:
 
     revision: str
     sql: str
+    """All of it, for one transaction: where nobody uses the tables, indexes may block."""
+    statements: tuple[str, ...] = ()
+    """As they were written, one by one."""
+    concurrent: bool = False
+    """Written in an ``autocommit_block``: it can't run in a transaction."""
+    first: bool = False
+    """Makes the plugin's tables, so nobody can be using them yet."""
+    allow: Mapping[str, str] = field(default_factory=dict)
+    """What the linter would refuse, with the author's reason: ``allow`` in the module."""
+    unread_since: Mapping[str, str] = field(default_factory=dict)
+    """What it drops, with the plugin's version that stopped reading it: ``unread_since``."""
 
 
 async def upgrade_control(database: Database) -> None:
@@ -136,6 +154,20 @@ async def upgrade_control(database: Database) -> None:
     await engine.dispose()
 
 
+class _Written:
+    """Takes what Alembic renders: one statement at a time."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+
+    def write(self, text: str) -> None:
+        """One statement with its end."""
+        self.statements.append(text.strip().removesuffix(";").rstrip())
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
 @cache
 def revisions_of(folder: Path) -> tuple[Revision, ...]:
     """A plugin's migrations, oldest first, rendered to SQL (once in a process)."""
@@ -144,15 +176,34 @@ def revisions_of(folder: Path) -> tuple[Revision, ...]:
     script = ScriptDirectory(str(folder), version_locations=[str(folder)])
     rendered = []
     for one in reversed(list(script.walk_revisions())):
-        written = io.StringIO()
+        written = _Written()
         context = MigrationContext.configure(
             dialect=dialect(),  # type: ignore[no-untyped-call]
-            opts={"as_sql": True, "output_buffer": written, "literal_binds": True},
+            opts={
+                "as_sql": True,
+                "output_buffer": written,
+                "literal_binds": True,
+                "transactional_ddl": True,
+            },
         )
         with Operations.context(context):
             one.module.upgrade()
-        rendered.append(Revision(one.revision, written.getvalue()))
+        rendered.append(_revision(one.revision, one.down_revision is None, one.module, written))
     return tuple(rendered)
+
+
+def _revision(name: str, first: bool, module: ModuleType, written: _Written) -> Revision:
+    """The edges of an autocommit block are rendered as statements: taken out again."""
+    statements = tuple(one for one in written.statements if one not in {"", "COMMIT", "BEGIN"})
+    return Revision(
+        name,
+        "".join(_CONCURRENTLY.sub(r"\1", one) + ";\n\n" for one in statements),
+        statements,
+        concurrent="COMMIT" in written.statements,
+        first=first,
+        allow=dict(getattr(module, "allow", {})),
+        unread_since=dict(getattr(module, "unread_since", {})),
+    )
 
 
 def knows(folder: Path, current: str | None) -> bool:
@@ -170,6 +221,14 @@ def pending(folder: Path, current: str | None) -> tuple[Revision, ...]:
         return every
     names = [one.revision for one in every]
     return every[names.index(current) + 1 :] if current in names else ()
+
+
+def reached(folder: Path, current: str | None, wanted: str) -> bool:
+    """Whether tables at ``current`` have the revision ``wanted``; tables ahead of us have all."""
+    if not knows(folder, current):
+        return True
+    names = [one.revision for one in revisions_of(folder)]
+    return current is not None and names.index(wanted) <= names.index(current)
 
 
 async def replay(

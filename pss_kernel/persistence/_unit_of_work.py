@@ -22,6 +22,7 @@ from pss_kernel.keys._persons import erase_persons, seal_persons, unseal_persons
 from pss_kernel.messaging._log import EventBuffer
 from pss_kernel.persistence._binding import Binding, TransactionFailed, first_role
 from pss_kernel.persistence._database import disconnected
+from pss_kernel.persistence._migrations import reached
 from pss_kernel.resilience import Statement
 from pss_kernel.tenancy._tenant import KERNEL
 
@@ -87,6 +88,15 @@ class UnitOfWork:
     def settings(self, kind: type[S]) -> S:
         """This tenant's settings of the plugin that declares the type ``kind``."""
         return self.installation.settings_of(self.tenant, kind)
+
+    def has_revision(self, revision: str) -> bool:
+        """Whether this tenant's tables have that migration of the plugin whose code runs.
+
+        For code that also works on the tables of the version before, until they are migrated.
+        """
+        state = self.tenant.plugins.get(self.plugin)
+        folder = self.installation.registry.migrations_of(self.plugin)
+        return reached(folder, state.revision if state else None, revision)
 
     async def execute(
         self, statement: Executable, parameters: Any | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -11,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import msgspec
-import structlog
 
 from pss_kernel.config import CONTROL_CELL
 from pss_kernel.errors import Conflict, Invalid, TenantUnknown, Unavailable
-from pss_kernel.persistence._migrations import knows, pending, replay
+from pss_kernel.persistence._migrations import pending, replay
 from pss_kernel.tenancy._directory import SEEN_EVERYWHERE_SECONDS
 from pss_kernel.tenancy._origin import origin
 from pss_kernel.tenancy._rights import drop_plugin_roles, grant_plugins, plugin_roles
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 __all__ = [
     "ENDING",
     "KERNEL",
+    "KERNEL_MIGRATIONS",
     "MigrationFailed",
     "create_tenant",
     "disable_plugin",
-    "enable_pending",
     "enable_plugins",
     "needing",
+    "upgrade_kernel",
     "writers_gone",
 ]
 
-_log = structlog.get_logger("pss.tenancy")
-_KERNEL_MIGRATIONS = Path(__file__).parent / "migrations"
+KERNEL_MIGRATIONS = Path(__file__).parent / "migrations"
 ENDING = {"enabled", "enabling", "disabling", "failed", "quarantined"}
 CODE = re.compile(r"[a-z][a-z0-9_]{1,40}", re.ASCII)
 
@@ -186,7 +186,7 @@ async def create_tenant(
             msgspec.json.encode(brand or {}).decode(),
             strict_plugins,
         )
-        await _migrate(owner, installation, code, KERNEL, _KERNEL_MIGRATIONS, None)
+        await _migrate(owner, installation, code, KERNEL, KERNEL_MIGRATIONS, None)
         await owner.execute(_JOIN.format(tenants=roles.tenants, role=role))
         unused = [] if strict_plugins else await plugin_roles(owner, roles, code)
     await installation.directory.refresh()
@@ -207,8 +207,8 @@ async def enable_plugins(
     """Enable plugins with all that they require, each in one transaction; idempotent.
 
     Ends a quarantine. ``upgrading``: only while they are enabled; one that is being disabled, or
-    was put into quarantine a moment ago, stays so. ``settings`` maps a plugin's name to its new
-    settings, or None to keep what is stored.
+    was put into quarantine a moment ago, stays so; new indexes come too, while writers wait.
+    ``settings`` maps a plugin's name to its new settings, or None to keep what is stored.
     Answers the names newly enabled. Raises Invalid for settings that don't fit.
     """
     registry = installation.registry
@@ -232,7 +232,7 @@ async def enable_plugins(
                 async with _changing(owner, code):
                     if upgrading and await owner.fetchval(_STATE_OF, code, at) != "enabled":
                         continue
-                    await _migrate(owner, installation, code, at, folder, given)
+                    await _migrate(owner, installation, code, at, folder, given, blocking=upgrading)
     except asyncpg.PostgresError as error:
         if not at:
             raise
@@ -339,51 +339,10 @@ def _configured(installation: Installation, code: str, cell: str) -> Database:
     return installation.cells[cell]
 
 
-async def enable_pending(installation: Installation) -> None:
-    """Bring enabled plugins of every tenant to the installed versions' migrations.
-
-    One that fails stops serving its tenant; the others, and the other tenants, go on.
-    """
-    for tenant in list(installation.directory):
-        if not await _upgrade_kernel(installation, tenant):
-            continue
-        for name, plugin in installation.registry.plugins.items():
-            state = tenant.plugins.get(name)
-            if state is None or state.state != "enabled":
-                continue
-            folder = installation.registry.migrations_of(name)
-            if not knows(folder, state.revision):
-                _log.warning(
-                    "plugin_older_than_database",
-                    tenant=tenant.code,
-                    plugin=name,
-                    revision=state.revision,
-                )
-                continue
-            waiting = pending(folder, state.revision)
-            if waiting or state.version != plugin.version:
-                try:
-                    await enable_plugins(installation, tenant.code, {name: None}, upgrading=True)
-                except MigrationFailed as error:
-                    _log.error(
-                        "plugin_failed", tenant=tenant.code, plugin=name, reason=error.detail
-                    )
-                else:
-                    _log.info("plugin_upgraded", tenant=tenant.code, plugin=name)
-
-
-async def _upgrade_kernel(installation: Installation, tenant: Tenant) -> bool:
-    """Bring the tables that every tenant has to this version's; whether they are there now."""
-    state = tenant.plugins.get(KERNEL)
-    if state is None or not pending(_KERNEL_MIGRATIONS, state.revision):
-        return True
-    try:
-        async with _tenant_transaction(installation, tenant.code) as owner:
-            await _migrate(owner, installation, tenant.code, KERNEL, _KERNEL_MIGRATIONS, None)
-    except asyncpg.PostgresError as error:
-        _log.error("plugin_failed", tenant=tenant.code, plugin=KERNEL, reason=str(error))
-        return False
-    return True
+async def upgrade_kernel(installation: Installation, code: str) -> None:
+    """Bring the tables that every tenant has to this version's; idempotent."""
+    async with _tenant_transaction(installation, code) as owner:
+        await _migrate(owner, installation, code, KERNEL, KERNEL_MIGRATIONS, None, blocking=True)
 
 
 async def _migrate(
@@ -393,12 +352,19 @@ async def _migrate(
     name: str,
     folder: Path,
     settings: dict[str, Any] | None,
+    *,
+    blocking: bool = False,
 ) -> None:
     """Replay what is pending of one plugin and write its ledger row, in this transaction."""
     row = await owner.fetchrow(
-        "SELECT revision FROM pss.tenant_plugin WHERE tenant = $1 AND plugin = $2", code, name
+        "SELECT state, revision FROM pss.tenant_plugin WHERE tenant = $1 AND plugin = $2",
+        code,
+        name,
     )
     waiting = pending(folder, row["revision"] if row else None)
+    if row and row["state"] == "enabled" and not blocking:
+        # In use: an index that would block its writers waits for 'pss migrate run'.
+        waiting = tuple(itertools.takewhile(lambda one: not one.concurrent, waiting))
     await replay(owner, waiting, f"t_{code}")
     plugin = installation.registry.plugins.get(name)
     stored = None

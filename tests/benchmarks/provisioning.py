@@ -29,7 +29,7 @@ from pss_kernel.tenancy._cell import _TENANTS
 from pss_kernel.tenancy._file import TenantDefinition
 from pss_kernel.tenancy._folders import apply_plans
 from pss_kernel.tenancy._plan import Plan, make_plan
-from pss_kernel.tenancy._provision import _CREATE, _JOIN, _KERNEL_MIGRATIONS
+from pss_kernel.tenancy._provision import _CREATE, _JOIN, KERNEL_MIGRATIONS
 
 SIZES = [int(one) for one in os.environ.get("PSS_BENCH_TENANTS", "10,100,1000").split(",")]
 PARALLEL = 4
@@ -113,7 +113,7 @@ async def _one(installation: Installation, definition: TenantDefinition) -> floa
 async def _raw(installation: Installation, code: str) -> float:
     """The script of one tenant, whose row is there already (a migration looks for it)."""
     registry, roles = installation.registry, installation.database.roles
-    folders = [_KERNEL_MIGRATIONS, *(registry.migrations_of(name) for name in registry.plugins)]
+    folders = [KERNEL_MIGRATIONS, *(registry.migrations_of(name) for name in registry.plugins)]
     names = {"role": roles.tenant(code), "schema": f"t_{code}", "app": roles.app}
     script = "\n".join(
         [

@@ -18,7 +18,7 @@ from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.persistence._migrations import revisions_of, tables_made
 from pss_kernel.registry import Registry
-from pss_kernel.tenancy._provision import _KERNEL_MIGRATIONS
+from pss_kernel.tenancy._provision import KERNEL_MIGRATIONS
 from pss_outside.killing import Moment, Program, moments
 from pss_outside.processes import until
 
@@ -40,7 +40,7 @@ most = 7
 """
 _INSTALLED = Path(__file__).parents[1] / "kernel" / "installed"
 _TABLES_OF = {
-    "kernel": tables_made(revisions_of(_KERNEL_MIGRATIONS)),
+    "kernel": tables_made(revisions_of(KERNEL_MIGRATIONS)),
     "notes": tables_made(revisions_of(_INSTALLED / "pss_notes" / "migrations")),
     "echo": frozenset(),
 }

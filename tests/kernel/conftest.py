@@ -24,7 +24,7 @@ from pss_kernel.testing import TestKit
 
 # The plugins of these tests are packages that nobody installs.
 INSTALLED = Path(__file__).parent / "installed"
-sys.path.insert(0, str(INSTALLED))
+sys.path[:0] = [str(INSTALLED), str(Path(__file__).parents[1] / "support")]
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,4 @@
 """With strict_plugins, a plugin's SQL reaches its own tables and those that its manifest names."""
-# ruff: noqa: PT012 - what raises is the transaction, with all that is in it
 
 from __future__ import annotations
 
@@ -123,9 +122,8 @@ async def test_the_role_after_savepoints_and_failures(
             await uow.call(polished, body="b", note_id="n")
         await uow.hot("ROLLBACK TO SAVEPOINT mine")
         assert here == (await uow.hot(_ROLE))[0][0]
-        async with uow.savepoint():
-            async with uow.acting("echo"):
-                await uow.hot("SELECT 1")
+        async with uow.savepoint(), uow.acting("echo"):
+            await uow.hot("SELECT 1")
         assert here == (await uow.hot(_ROLE))[0][0]
         await store.write_note(uow, "after")
     async with either.unit_of_work(tenant) as uow:

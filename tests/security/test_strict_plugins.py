@@ -38,4 +38,4 @@ async def test_a_plugin_that_reaches_into_anothers_tables(
     """The database refuses it."""
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with strict.kit.installation.unit_of_work(strict.tenant, plugin=plugin) as uow:
-            await uow.hot(f"SELECT * FROM {table}")  # noqa: S608 - ours
+            await uow.hot(f"SELECT * FROM {table}")

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from pss_kernel import UnitOfWork, new_id
 from pss_guarded.models import visitor
+from pss_kernel import UnitOfWork, new_id
 
 _PLACE = "visitor.contact"
 

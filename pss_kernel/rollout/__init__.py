@@ -1,0 +1,1 @@
+"""Bringing the tables of many tenants to the installed versions: planned, in waves, watched."""
