@@ -22,6 +22,7 @@ __all__ = [
     "NotFound",
     "PluginNotEnabled",
     "Problem",
+    "TenantMoving",
     "TenantUnknown",
     "TooSlow",
     "Unauthorised",
@@ -139,3 +140,9 @@ class Unavailable(Problem):
     """A part that this needs does not answer now; trying again later may work."""
 
     status, code, title, retryable = 503, "unavailable", "Temporarily unavailable", True
+
+
+class TenantMoving(Unavailable):
+    """The tenant is on its way to another database cluster; it can be read, not changed."""
+
+    code, title = "tenant-moving", "It is being moved and can't be changed for the moment"

@@ -89,7 +89,7 @@ GRANT USAGE ON SCHEMA pss TO "{tenants}";
 GRANT INSERT ON pss.outbox TO "{tenants}";
 GRANT USAGE ON SEQUENCE pss.outbox_id_seq TO "{tenants}";
 GRANT SELECT, INSERT, UPDATE, DELETE ON pss.outbox, pss.outbox_dead, pss.job TO "{relay}";
-GRANT USAGE ON SEQUENCE pss.outbox_dead_id_seq TO "{relay}";
+GRANT USAGE ON SEQUENCE pss.outbox_id_seq, pss.outbox_dead_id_seq TO "{relay}";
 """
 
 

@@ -14,11 +14,11 @@ import msgspec
 import structlog
 
 from pss_kernel.config import CONTROL_CELL
-from pss_kernel.errors import Conflict, Invalid, TenantUnknown, Unavailable
+from pss_kernel.errors import Conflict, Invalid, TenantMoving, TenantUnknown, Unavailable
 from pss_kernel.persistence._migrations import knows, pending, replay
 from pss_kernel.tenancy._directory import SEEN_EVERYWHERE_SECONDS
-from pss_kernel.tenancy._rights import drop_plugin_roles, grant_plugins, plugin_roles
 from pss_kernel.tenancy._origin import origin
+from pss_kernel.tenancy._rights import drop_plugin_roles, grant_plugins, plugin_roles
 from pss_kernel.tenancy._secret_settings import setting_errors
 from pss_kernel.tenancy._settings_store import settings_to_store
 from pss_kernel.tenancy._tenant import KERNEL
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from pss_kernel.tenancy._tenant import Tenant
 
 __all__ = [
+    "CREATE",
+    "JOIN",
     "KERNEL",
+    "KERNEL_MIGRATIONS",
     "MigrationFailed",
     "create_tenant",
     "disable_plugin",
@@ -39,11 +42,11 @@ __all__ = [
 ]
 
 _log = structlog.get_logger("pss.tenancy")
-_KERNEL_MIGRATIONS = Path(__file__).parent / "migrations"
+KERNEL_MIGRATIONS = Path(__file__).parent / "migrations"
 _ENDING = {"enabled", "enabling", "disabling", "failed", "quarantined"}
 CODE = re.compile(r"[a-z][a-z0-9_]{1,40}", re.ASCII)
 
-_CREATE = """
+CREATE = """
 DO $$ BEGIN
   CREATE ROLE "{role}" NOLOGIN;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
@@ -56,7 +59,7 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}"
 ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}" GRANT USAGE ON SEQUENCES TO "{role}";
 """
 # Last in its transaction: until that ends, no other role is given the same membership.
-_JOIN = 'GRANT "{tenants}" TO "{role}"'
+JOIN = 'GRANT "{tenants}" TO "{role}"'
 
 _BEGIN = """
 SELECT set_config('lock_timeout', '10s', true), set_config('pss.actor', $1, true),
@@ -112,17 +115,29 @@ async def _tenant_transaction(
 ) -> AsyncIterator[asyncpg.Connection]:
     """A transaction of the owner's, in the tenant's cell, that nobody else changes it beside."""
     database = await _database_of(installation, code)
-    async with database.owner() as owner, _changing(owner, code):
+    async with database.owner() as owner, _changing(installation, database, owner, code):
         yield owner
 
 
 @asynccontextmanager
-async def _changing(owner: asyncpg.Connection, code: str) -> AsyncIterator[None]:
-    """A transaction in which this tenant is changed, by nobody else at the same time."""
+async def _changing(
+    installation: Installation, database: Database, owner: asyncpg.Connection, code: str
+) -> AsyncIterator[None]:
+    """A transaction in which this tenant is changed, by nobody else at the same time.
+
+    Raises TenantMoving while the tenant is on its way to another cell.
+    """
     async with owner.transaction():
         who = origin.get()
         await owner.execute(_BEGIN, who.actor, who.source)
         await owner.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", code)
+        # Asked with the lock, which whoever moves it takes as well once it is said to move.
+        placed = await installation.directory.placement_of(code)
+        if placed is not None and (placed[1] == "moving" or placed[0] != database.cell):
+            raise TenantMoving(
+                f"The tenant {code!r} is being moved to another cell.",
+                mend="Try again when that has ended; see 'pss cell status'.",
+            )
         yield
 
 
@@ -164,8 +179,8 @@ async def create_tenant(
             installation.config.base_domain.lower(),
         )
     database = _configured(installation, code, cell)
-    async with database.owner() as owner, _changing(owner, code):
-        await owner.execute(_CREATE.format(role=role, app=roles.app, schema=schema))
+    async with database.owner() as owner, _changing(installation, database, owner, code):
+        await owner.execute(CREATE.format(role=role, app=roles.app, schema=schema))
         await owner.execute(
             _TENANT,
             code,
@@ -178,8 +193,8 @@ async def create_tenant(
             msgspec.json.encode(brand or {}).decode(),
             strict_plugins,
         )
-        await _migrate(owner, installation, code, KERNEL, _KERNEL_MIGRATIONS, None)
-        await owner.execute(_JOIN.format(tenants=roles.tenants, role=role))
+        await _migrate(owner, installation, code, KERNEL, KERNEL_MIGRATIONS, None)
+        await owner.execute(JOIN.format(tenants=roles.tenants, role=role))
         unused = [] if strict_plugins else await plugin_roles(owner, roles, code)
     await installation.directory.refresh()
     if unused:  # the switch was turned off; who has not seen it yet acts as these roles
@@ -211,11 +226,11 @@ async def enable_plugins(
     try:
         async with database.owner() as owner:
             if newly:
-                async with _changing(owner, code):
+                async with _changing(installation, database, owner, code):
                     await owner.execute(_ENABLING, code, newly)
             for at in names:
                 folder, given = registry.migrations_of(at), settings.get(at)
-                async with _changing(owner, code):
+                async with _changing(installation, database, owner, code):
                     await _migrate(owner, installation, code, at, folder, given)
     except asyncpg.PostgresError as error:
         if not at:
@@ -311,12 +326,14 @@ def _configured(installation: Installation, code: str, cell: str) -> Database:
     return installation.cells[cell]
 
 
-async def enable_pending(installation: Installation) -> None:
-    """Bring enabled plugins of every tenant to the installed versions' migrations.
+async def enable_pending(installation: Installation, *, cell: str | None = None) -> None:
+    """Bring enabled plugins of every tenant (of a cell) to the installed versions' migrations.
 
     One that fails stops serving its tenant; the others, and the other tenants, go on.
     """
     for tenant in list(installation.directory):
+        if tenant.placement == "moving" or cell not in {None, tenant.cell}:
+            continue
         if not await _upgrade_kernel(installation, tenant):
             continue
         for name, plugin in installation.registry.plugins.items():
@@ -347,11 +364,11 @@ async def enable_pending(installation: Installation) -> None:
 async def _upgrade_kernel(installation: Installation, tenant: Tenant) -> bool:
     """Bring the tables that every tenant has to this version's; whether they are there now."""
     state = tenant.plugins.get(KERNEL)
-    if state is None or not pending(_KERNEL_MIGRATIONS, state.revision):
+    if state is None or not pending(KERNEL_MIGRATIONS, state.revision):
         return True
     try:
         async with _tenant_transaction(installation, tenant.code) as owner:
-            await _migrate(owner, installation, tenant.code, KERNEL, _KERNEL_MIGRATIONS, None)
+            await _migrate(owner, installation, tenant.code, KERNEL, KERNEL_MIGRATIONS, None)
     except asyncpg.PostgresError as error:
         _log.error("plugin_failed", tenant=tenant.code, plugin=KERNEL, reason=str(error))
         return False
