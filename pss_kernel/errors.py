@@ -25,6 +25,7 @@ __all__ = [
     "PluginQuarantined",
     "PluginTooSlow",
     "Problem",
+    "TenantMoving",
     "TenantUnknown",
     "TooSlow",
     "Unauthorised",
@@ -168,3 +169,9 @@ class PluginQuarantined(Unavailable):
             mend=f"An operator sees why with 'pss plugin status' and ends it with "
             f"'pss plugin release {plugin} --tenant CODE'.",
         )
+
+
+class TenantMoving(Unavailable):
+    """The tenant is on its way to another database cluster; it can be read, not changed."""
+
+    code, title = "tenant-moving", "It is being moved and can't be changed for the moment"

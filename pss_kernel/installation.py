@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pss_kernel.auth import Actor
 from pss_kernel.config import CONTROL_CELL, EMBEDDED, CellConfig, Config, make_data_folder
-from pss_kernel.errors import Invalid
+from pss_kernel.errors import Invalid, Problem, Unavailable
 from pss_kernel.ids import new_id
 from pss_kernel.keys._inspect import key_problems
 from pss_kernel.keys._keyring import Keyring
@@ -29,6 +29,7 @@ from pss_kernel.registry import Registry
 from pss_kernel.resilience import Breaker, Limits, Meters
 from pss_kernel.tenancy import Directory, Tenant
 from pss_kernel.tenancy._absent import refuse_absent
+from pss_kernel.tenancy._cells import variables_of
 from pss_kernel.tenancy._pending import enable_pending, tell_pending
 from pss_kernel.tenancy._secret_settings import open_settings
 from pss_kernel.tenancy._tenant import KERNEL
@@ -59,8 +60,8 @@ class Installation:
         return self.cells[CONTROL_CELL]
 
     def cell(self, tenant: Tenant) -> Database:
-        """The database cluster that the tenant lives in."""
-        return self.cells[tenant.cell]
+        """The database cluster that the tenant lives in now, wherever it was a while ago."""
+        return self.cells[self.directory.current(tenant).cell]
 
     def settings_of(self, tenant: Tenant, kind: type[S]) -> S:
         """A tenant's settings of the plugin that declares the type ``kind``."""
@@ -130,21 +131,24 @@ async def open_installation(
 
     ``upgrade_plugins`` also brings the tables of every tenant to the installed versions, or says
     that they wait, as the configuration has it; a command that is about one tenant leaves the
-    others alone. ``strict``: an installed plugin that
-    can't be used, or an enabled one that isn't here, is an error instead of being left out.
+    others alone. ``strict``: an installed plugin that can't be used, an enabled one that isn't
+    here, or a cell that can't be reached is an error instead of being left out (or looked for
+    until it is there).
 
-    Raises Unavailable where the database can't be reached.
+    Raises Invalid where the database can't be reached.
     """
     registry = registry or Registry.discover()
     if strict:
         registry.refuse_broken()
     async with AsyncExitStack() as stack:
         cells = {}
+        servers: dict[str, EmbeddedPostgres] = {}
         for cell in (_control_cell(config), *config.cells):
-            cells[cell.name] = await _database(stack, config, cell)
+            cells[cell.name] = await _database(stack, config, cell, servers)
         installation = Installation(config, registry, cells)
         stack.push_async_callback(installation.close)
-        await _prepare(installation)
+        away = _Away(installation, servers, upgrade_plugins=upgrade_plugins)
+        await away.prepare(strict=strict)
         if strict:
             refuse_absent(installation)
         if upgrade_plugins and config.migrates_on_start:
@@ -154,7 +158,7 @@ async def open_installation(
         if upgrade_plugins:
             async for tenants, problem in key_problems(installation):
                 _log.error("keys_not_open", tenants=len(tenants), reason=problem.sentence)
-        installation.directory.start()
+        installation.directory.start(away.recover)
         yield installation
 
 
@@ -167,7 +171,12 @@ def _control_cell(config: Config) -> CellConfig:
     )
 
 
-async def _database(stack: AsyncExitStack, config: Config, cell: CellConfig) -> Database:
+async def _database(
+    stack: AsyncExitStack,
+    config: Config,
+    cell: CellConfig,
+    servers: dict[str, EmbeddedPostgres],
+) -> Database:
     """The cell's database, started where it is an embedded one."""
     if cell.database_url != EMBEDDED:
         return Database(
@@ -182,30 +191,73 @@ async def _database(stack: AsyncExitStack, config: Config, cell: CellConfig) -> 
         folder = folder / "cells" / cell.name
     await asyncio.to_thread(make_data_folder, folder)
     embedded = EmbeddedPostgres(folder)
-    await asyncio.to_thread(embedded.acquire)
+    servers[cell.name] = embedded
     stack.push_async_callback(asyncio.to_thread, embedded.release)
+    if cell.name == CONTROL_CELL:
+        await asyncio.to_thread(embedded.acquire)
     return Database(config, embedded.url, cell=cell.name, embedded=True)
 
 
-async def _prepare(installation: Installation) -> None:
-    """Bring every cell's control schema up to date; a further cell may be away, the first not."""
-    for name, database in installation.cells.items():
+class _Away:
+    """Brings each cell's control schema up to date: at once, or when the cell comes back."""
+
+    def __init__(
+        self,
+        installation: Installation,
+        servers: dict[str, EmbeddedPostgres],
+        *,
+        upgrade_plugins: bool,
+    ) -> None:
+        self._installation = installation
+        self._servers = servers
+        self._upgrade_plugins = upgrade_plugins
+        self._waiting: set[str] = set()
+
+    async def prepare(self, *, strict: bool) -> None:
+        """All of them; a further cell may be away unless ``strict``, the first may not."""
+        installation = self._installation
+        directory = installation.directory
+        for name, database in installation.cells.items():
+            try:
+                await self._upgrade(name)
+            except (OSError, DBAPIError, asyncpg.PostgresError, Problem) as error:
+                if strict or name == CONTROL_CELL or not _not_there(error):
+                    raise _unusable(database, error) from error
+                self._waiting.add(name)
+                await directory.note_unreachable(name, error)
         try:
-            await upgrade_control(database)
+            await directory.refresh()
         except (OSError, DBAPIError, asyncpg.PostgresError) as error:
-            if name == CONTROL_CELL or not (isinstance(error, OSError) or disconnected(error)):
-                raise _unusable(database, error) from error
-            _log.error("cell_not_reached", cell=name, error=repr(error))
-    try:
-        await installation.directory.refresh()
-    except (OSError, DBAPIError, asyncpg.PostgresError) as error:
-        raise _unusable(installation.database, error) from error
+            raise _unusable(installation.database, error) from error
+
+    async def recover(self, name: str) -> None:
+        """What was not done for a cell at the start; raises while it is still away."""
+        installation = self._installation
+        late = name in self._waiting
+        if late:
+            await self._upgrade(name)
+        await installation.directory.look_again(name)
+        self._waiting.discard(name)
+        if late and self._upgrade_plugins:
+            await enable_pending(installation, cell=name)
+
+    async def _upgrade(self, name: str) -> None:
+        server = self._servers.get(name)
+        if server is not None and not server.held:
+            await asyncio.to_thread(server.acquire)
+        await upgrade_control(self._installation.cells[name])
+
+
+def _not_there(error: Exception) -> bool:
+    return isinstance(error, OSError | Unavailable) or disconnected(error)
 
 
 def _unusable(database: Database, error: Exception) -> Invalid:
+    if isinstance(error, Problem) and not isinstance(error, Unavailable):
+        raise error
     said = str(getattr(error, "orig", None) or error).rpartition(": ")[2].rstrip(".")
-    verb = "reached" if isinstance(error, OSError) or disconnected(error) else "used"
-    prefix = "PSS_" if database.cell == CONTROL_CELL else f"PSS_CELL_{database.cell.upper()}_"
+    verb = "reached" if _not_there(error) else "used"
+    prefix = variables_of(database.cell)
     mend = f"Start it, or correct {prefix}DATABASE_URL."
     if database.cell == CONTROL_CELL:
         mend = f"{mend[:-1]} (without it, an embedded one is used)."

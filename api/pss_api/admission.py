@@ -12,6 +12,7 @@ from pss_kernel.errors import (
     Forbidden,
     PluginNotEnabled,
     PluginQuarantined,
+    TenantMoving,
     TenantUnknown,
     Unauthorised,
 )
@@ -23,6 +24,7 @@ __all__ = ["admit", "identify", "resolve_tenant"]
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 _GUEST = Actor("guest")
+_SAFE = {"GET", "HEAD", "OPTIONS"}  # RFC 9110: they ask, and change nothing
 
 
 def resolve_tenant(installation: Installation, request: Connection) -> Tenant:
@@ -86,5 +88,10 @@ def admit(
         raise Forbidden(
             f"This key does not have the permission {permission.name!r}.",
             code="missing-permission",
+        )
+    if tenant.placement == "moving" and request.scope.get("method") not in _SAFE:
+        raise TenantMoving(
+            f"{tenant.name} is being moved and can't be changed for the moment.",
+            mend="Send the same request again in a moment.",
         )
     return tenant, actor

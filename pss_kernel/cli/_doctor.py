@@ -21,13 +21,14 @@ from pss_kernel.cli._context import (
     open_config,
     print_json,
 )
-from pss_kernel.config import Config
+from pss_kernel.config import CONTROL_CELL, EMBEDDED, Config
 from pss_kernel.errors import Problem
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.keys._inspect import key_problems, readable_by_others
 from pss_kernel.keys._master import MEND
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy._absent import plugins_absent
+from pss_kernel.tenancy._cells import CellStatus, Moving, statuses, variables_of
 
 __all__ = ["register"]
 
@@ -74,7 +75,7 @@ async def _checks(config: Config) -> list[Check]:
             for one in registry.broken
         ),
         _data_dir(config),
-        *await _database(config, registry),
+        *await _databases(config, registry),
         await _service("rabbitmq", config.amqp_url, "PSS_AMQP_URL", _rabbitmq),
         await _service("redis", config.redis_url, "PSS_REDIS_URL", _redis),
     ]
@@ -101,7 +102,7 @@ def _data_dir(config: Config) -> Check:
     )
 
 
-async def _database(config: Config, registry: Registry) -> list[Check]:
+async def _databases(config: Config, registry: Registry) -> list[Check]:
     kind = "server" if config.database_url else "embedded"
     try:
         async with open_installation(config, registry) as installation:
@@ -110,6 +111,7 @@ async def _database(config: Config, registry: Registry) -> list[Check]:
             count = len(list(installation.directory))
             absent = plugins_absent(installation)
             keys = await _keys(installation)
+            cells, moves = await statuses(installation)
     except (Problem, OSError) as error:
         detail = error.detail if isinstance(error, Problem) else str(error)
         mend = error.mend if isinstance(error, Problem) else None
@@ -118,6 +120,8 @@ async def _database(config: Config, registry: Registry) -> list[Check]:
         Check("database", "ok", f"PostgreSQL {version} ({kind}), {count} tenants"),
         *(Check("plugins", "failed", one.sentence) for one in absent),
         *keys,
+        *(_cell(config, one) for one in cells if one.name != CONTROL_CELL),
+        *(_move(one) for one in moves),
     ]
 
 
@@ -136,6 +140,34 @@ async def _keys(installation: Installation) -> list[Check]:
         found.append(Check("keys", "warning", detail, f"Run: chmod 600 {path}"))
     current = masters.current or "made when it is first needed"
     return found or [Check("keys", "ok", f"master key {current}, in {masters.source}")]
+
+
+def _cell(config: Config, cell: CellStatus) -> Check:
+    prefix = variables_of(cell.name)
+    where = f"{cell.name}: {cell.tenants} tenants"
+    if not cell.reachable:
+        mend = f"Start it, or correct {prefix}DATABASE_URL; its tenants answer 503 until then."
+        return Check("cell", "failed", f"{where}, can't be reached: {cell.detail}", mend)
+    kind = "embedded" if cell.url == EMBEDDED else "server"
+    detail = f"{where}, PostgreSQL {cell.version} ({kind}), {cell.waiting_events} events wait"
+    (given,) = [one for one in config.cells if one.name == cell.name]
+    if kind == "server" and given.app_database_url is None:
+        return Check(
+            "cell",
+            "warning",
+            f"{detail}; the application logs in as the owner and takes a lesser role.",
+            f"In production set {prefix}APP_DATABASE_URL to the login pss_app.",
+        )
+    return Check("cell", "ok", detail)
+
+
+def _move(one: Moving) -> Check:
+    return Check(
+        "move",
+        "warning",
+        f"{one.tenant} is on its way from {one.source} to {one.target}: {one.step}.",
+        f"If nobody is at it: 'pss tenant move {one.tenant} --to {one.target}' goes on with it.",
+    )
 
 
 async def _service(

@@ -19,6 +19,7 @@ from pss_kernel.cli._context import (
 )
 from pss_kernel.errors import Invalid, NotFound
 from pss_kernel.installation import Installation
+from pss_kernel.tenancy._provision import _tenant_transaction
 
 __all__ = ["app"]
 
@@ -27,6 +28,11 @@ app = typer.Typer(help="API keys of a tenant.", no_args_is_help=True)
 _LIST = """
 SELECT key_id, name, array_to_string(scopes, ',') AS scopes, created_at, expires_at, revoked_at
 FROM pss.api_key WHERE tenant = $1 ORDER BY created_at
+"""
+
+
+_REVOKE = """
+UPDATE pss.api_key SET revoked_at = coalesce(revoked_at, now()) WHERE key_id = $1
 """
 
 
@@ -55,7 +61,7 @@ def create(
     async def work(installation: Installation) -> str:
         _check_scopes(installation, wanted)
         found = installation.directory.by_code(tenant)
-        async with installation.cell(found).owner() as owner:
+        async with _tenant_transaction(installation, found.code) as owner:
             return await create_api_key(
                 owner, tenant=found.code, name=name, scopes=wanted, expires_at=expires
             )
@@ -98,20 +104,30 @@ def revoke(
     """End a key; every process refuses it within a second."""
 
     async def work(installation: Installation) -> str | None:
-        for database in installation.cells.values():
-            async with database.owner() as owner:
-                found: str | None = await owner.fetchval(
-                    "UPDATE pss.api_key SET revoked_at = coalesce(revoked_at, now()) "
-                    "WHERE key_id = $1 RETURNING key_id",
-                    key_id,
-                )
-            if found is not None:
-                return found
-        return None
+        known = installation.directory.key(key_id)
+        if known is None:  # no key, or one that is revoked already
+            return await _tenant_of(installation, key_id)
+        async with _tenant_transaction(installation, known.tenant) as owner:
+            await owner.execute(_REVOKE, key_id)
+        return known.tenant
 
     if with_installation(work, data_dir) is None:
         raise NotFound(f"There is no key {key_id!r}.", mend="See 'pss apikey list'.")
     sys.stdout.write(f"{key_id} is revoked.\n")
+
+
+async def _tenant_of(installation: Installation, key_id: str) -> str | None:
+    """Whose the key is, revoked or not."""
+    for name, database in installation.cells.items():
+        if name in installation.directory.unreachable:
+            continue
+        async with database.owner() as owner:
+            found: str | None = await owner.fetchval(
+                "SELECT tenant FROM pss.api_key WHERE key_id = $1", key_id
+            )
+        if found is not None:
+            return found
+    return None
 
 
 def _check_scopes(installation: Installation, scopes: list[str]) -> None:

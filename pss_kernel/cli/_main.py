@@ -11,6 +11,7 @@ import typer
 
 from pss_kernel._version import __version__
 from pss_kernel.cli import (
+    _cells,
     _data_keys,
     _decode,
     _doctor,
@@ -76,6 +77,7 @@ def build() -> typer.Typer:
     _serve.register(app)
     _doctor.register(app)
     app.add_typer(_tenants.app, name="tenant")
+    app.add_typer(_cells.app, name="cell")
     app.add_typer(_plugins.app, name="plugin")
     app.add_typer(_migrate.app, name="migrate")
     app.add_typer(_keys.app, name="apikey")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from pss_kernel.cli import _move
 from pss_kernel.cli._context import (
     DataDir,
     Json,
@@ -35,6 +36,7 @@ from pss_kernel.tenancy._provision import KERNEL
 __all__ = ["app"]
 
 app = typer.Typer(help="Tenants and the files that describe them.", no_args_is_help=True)
+_move.register(app)
 _Folders = Annotated[
     list[Path],
     typer.Argument(
@@ -140,6 +142,8 @@ def list_tenants(data_dir: DataDir = None, json: Json = False) -> None:
     """All tenants."""
 
     async def work(installation: Installation) -> list[dict[str, Any]]:
+        for code, cell in sorted(installation.directory.away.items()):
+            sys.stderr.write(f"{code} is not shown: its cell {cell!r} can't be reached.\n")
         return [_facts(tenant) for tenant in installation.directory]
 
     rows = with_installation(work, data_dir)

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from pss_kernel.auth import Actor
 from pss_kernel.config import CONTROL_CELL
+from pss_kernel.errors import TenantMoving
 from pss_kernel.messaging._waiting import give_back
 from pss_kernel.persistence._work import forget_old_keys
 from pss_kernel.plugin import Job
@@ -56,6 +57,12 @@ UPDATE pss.job SET leased_until = NULL, next_run_at = :at, last_error = :error
 WHERE tenant = :tenant AND plugin = :plugin AND name = :name
 """)
 
+# The mover holds the jobs of a tenant that moves: for ever, as far as a worker can see.
+_POSTPONE = text("""
+UPDATE pss.job SET leased_until = now() + interval '5 seconds'
+WHERE tenant = :tenant AND plugin = :plugin AND name = :name AND leased_until < 'infinity'
+""")
+
 
 def next_run(job: Job, time_zone: str, after: datetime) -> datetime:
     """When a job runs next: cron expressions are read in the tenant's own time zone."""
@@ -89,6 +96,7 @@ class JobRunner:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set; what is in hand is finished."""
+        well = True
         while not stop.is_set():
             try:
                 await give_back(self._installation, self._cell)
@@ -96,7 +104,11 @@ class JobRunner:
                 while await self._run_due() and not stop.is_set():
                     pass
             except Exception as error:  # noqa: BLE001 - the next tick tries again
-                _log.warning("jobs_not_run", error=repr(error))
+                if well:
+                    _log.warning("jobs_not_run", cell=self._cell, error=repr(error))
+                well = False
+            else:
+                well = True
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TICK_SECONDS):
                     await stop.wait()
@@ -154,11 +166,14 @@ class JobRunner:
         error = None
         zone = "UTC"
         try:
-            tenant = self._installation.directory.by_code(code)
+            tenant = self._here(code)
             zone = tenant.time_zone
             if job is not None and plugin in tenant.enabled:
                 async with self._leased(code, plugin, name):
                     await run_job(self._installation, tenant, job)
+        except TenantMoving:
+            await self._postpone(code, plugin, name)
+            return
         except Exception as failure:  # noqa: BLE001 - one job must not stop the others
             _log.exception("job_failed", tenant=code, plugin=plugin, job=name)
             error = type(failure).__name__
@@ -169,3 +184,15 @@ class JobRunner:
                 _FINISH,
                 {"tenant": code, "plugin": plugin, "name": name, "at": at, "error": error},
             )
+
+    def _here(self, code: str) -> Tenant:
+        """The tenant. Raises TenantMoving where it has left: its jobs run in its new cell."""
+        tenant = self._installation.directory.by_code(code)
+        if tenant.cell != self._cell:
+            raise TenantMoving
+        return tenant
+
+    async def _postpone(self, code: str, plugin: str, name: str) -> None:
+        """Leave it for later, here or wherever its tenant is by then."""
+        async with self._database.relay_engine.begin() as connection:
+            await connection.execute(_POSTPONE, {"tenant": code, "plugin": plugin, "name": name})

@@ -18,10 +18,16 @@ from faststream.rabbit import (
     RabbitQueue,
 )
 from faststream_outbox import ExponentialRetry, OutboxBroker, make_dlq_table, make_outbox_table
-from sqlalchemy import MetaData
-from tenacity import AsyncRetrying, stop_after_attempt, wait_exponential_jitter
+from sqlalchemy import MetaData, text
+from tenacity import (
+    AsyncRetrying,
+    retry_if_not_exception_type,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
 
-from pss_kernel.messaging._deliver import deliver, deliver_to, keep_for_absent
+from pss_kernel.errors import TenantMoving, TenantUnknown, Unavailable
+from pss_kernel.messaging._deliver import DeliveryFailed, deliver, deliver_to, keep_for_absent
 from pss_kernel.messaging._envelope import Envelope
 from pss_kernel.messaging._log import OUTBOX_QUEUE
 from pss_kernel.persistence import Database
@@ -39,6 +45,11 @@ _RETRY = ExponentialRetry(
     jitter_factor=0.2,
     max_attempts=12,
 )
+_PUT_BACK = text(f"""
+INSERT INTO pss.outbox (queue, payload, headers, next_attempt_at)
+VALUES ('{OUTBOX_QUEUE}', :payload, '{{"content-type": "application/json"}}',
+        now() + interval '5 seconds')
+""")  # noqa: S608 - the queue's name is ours
 _EXCHANGE = RabbitExchange("pss.events", type=ExchangeType.TOPIC, durable=True)
 _DEAD_EXCHANGE = RabbitExchange("pss.dead", type=ExchangeType.FANOUT, durable=True)
 _trouble = logging.getLogger("pss.relay")
@@ -94,6 +105,8 @@ def _outbox(
     )
     async def relay(body: bytes) -> None:
         envelope = _decode(body)
+        if _is_away(installation, envelope.tenant):
+            raise DeliveryFailed(f"{envelope.tenant} can't be changed now")
         if rabbit is None:
             await deliver(installation, envelope)
         else:
@@ -151,9 +164,14 @@ def _consume(
     @broker.subscriber(queue, _EXCHANGE, ack_policy=AckPolicy.REJECT_ON_ERROR)
     async def consume(body: bytes) -> None:
         envelope = _decode(body)
-        async for attempt in _attempts():
-            with attempt:
-                await deliver_to(installation, handler, envelope)
+        try:
+            async for attempt in _attempts():
+                with attempt:
+                    await deliver_to(installation, handler, envelope)
+        except Unavailable:
+            if not _is_away(installation, envelope.tenant):
+                raise
+            await _put_back(installation, body)
 
 
 def _attempts() -> AsyncRetrying:
@@ -161,5 +179,27 @@ def _attempts() -> AsyncRetrying:
     return AsyncRetrying(
         stop=stop_after_attempt(6),
         wait=wait_exponential_jitter(multiplier=0.2, max=10),
+        retry=retry_if_not_exception_type(TenantMoving),
         reraise=True,
     )
+
+
+def _is_away(installation: Installation, code: str) -> bool:
+    """Whether the tenant is being moved, or its cell can't be reached."""
+    directory = installation.directory
+    try:
+        tenant = directory.by_code(code)
+    except TenantUnknown:
+        return False
+    except Unavailable:
+        return True
+    return tenant.placement == "moving" or tenant.cell in directory.unreachable
+
+
+async def _put_back(installation: Installation, body: bytes) -> None:
+    """Into the control cell's outbox for a while, so that it stands in nobody's way.
+
+    From there it goes to every consumer again; those that have had it do nothing.
+    """
+    async with installation.database.relay_engine.begin() as connection:
+        await connection.execute(_PUT_BACK, {"payload": body})

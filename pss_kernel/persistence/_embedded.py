@@ -57,6 +57,11 @@ class EmbeddedPostgres:
         self._users: IO[bytes] | None = None
 
     @property
+    def held(self) -> bool:
+        """Whether this process has acquired the server and not let go of it."""
+        return self._users is not None
+
+    @property
     def url(self) -> str:
         """For the owner: a superuser of this server."""
         return f"postgresql://postgres@/postgres?host={self._socket_dir}"

@@ -15,7 +15,7 @@ from sqlalchemy import CursorResult, Executable, RowMapping
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pss_kernel.errors import Conflict, Invalid, Problem, Unavailable
+from pss_kernel.errors import Conflict, Invalid, Problem, TenantMoving, Unavailable
 from pss_kernel.hooks._dispatch import call_hook
 from pss_kernel.hooks._spec import HookSpec
 from pss_kernel.keys._persons import erase_persons, seal_persons, unseal_persons
@@ -264,12 +264,16 @@ async def open_unit_of_work(
     """Begin a transaction bound to the tenant; commit on the way out, roll back on an error.
 
     Three round trips beside the work: BEGIN with the binding, events (if any), COMMIT.
-    Raises Unavailable (retryable) when the database can't be reached.
+    Raises Unavailable (retryable) when the database can't be reached, TenantMoving for a change
+    while the tenant is on its way to another cell; what only reads goes on.
     """
     if tenant.keys:  # opened here, where waiting for them holds nobody up
         await installation.keyring.ready(tenant)
+    place = installation.directory.current(tenant)
+    if place.placement == "moving" and actor.kind == "system":
+        raise _moving(tenant)
     try:
-        connection, driver = await _begin(installation, tenant, plugin)
+        connection, driver = await _begin(installation, place, plugin)
         binding = Binding(driver, tenant, installation.database.roles, plugin)
         uow = UnitOfWork(installation, tenant, actor, correlation, plugin, connection, binding)
         try:
@@ -282,12 +286,45 @@ async def open_unit_of_work(
             raise
         await connection.close()
     except Exception as error:
-        problem = database_problem(error)
+        problem = database_problem(error) or await _left(installation, place, error)
         if problem is None:
             raise
         raise problem from error
     if uow.wrote_events:
-        installation.wake_relay(tenant.cell)
+        installation.wake_relay(place.cell)
+
+
+# What the database says to somebody who comes too late: no more rights there, no table, no role.
+_TOO_LATE = (
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.InvalidParameterValueError,
+    asyncpg.UndefinedTableError,
+)
+
+
+async def _left(installation: Installation, place: Tenant, error: Exception) -> Problem | None:
+    """TenantMoving, where the error comes of the tenant's leaving the cell it was known in."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, _TOO_LATE):
+        cause = cause.__cause__
+    if cause is None or isinstance(error, Problem):
+        return None
+    try:
+        await installation.directory.refresh()  # this process may not have heard of it yet
+    except Exception:  # noqa: BLE001 - then the first error is the one to tell
+        return None
+    now = installation.directory.current(place)
+    if (now.cell, now.placement) == (place.cell, "active"):
+        return None
+    return _moving(place)
+
+
+def _moving(tenant: Tenant) -> TenantMoving:
+    return TenantMoving(
+        f"{tenant.name} is being moved and can't be changed for the moment.",
+        mend="Send the same request again in a moment.",
+    )
 
 
 async def _commit(uow: UnitOfWork, binding: Binding) -> None:
@@ -304,7 +341,7 @@ async def _begin(
     installation: Installation, tenant: Tenant, plugin: str
 ) -> tuple[AsyncConnection, asyncpg.Connection]:
     """A pooled connection with the tenant bound; a stale one is replaced once."""
-    engine = installation.cell(tenant).engine
+    engine = installation.cells[tenant.cell].engine
     role = first_role(tenant, installation.database.roles, plugin)
     for attempt in (1, 2):
         connection = await engine.connect()

@@ -8,9 +8,9 @@ the same however many tenants there are.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import asyncpg
@@ -19,7 +19,7 @@ import structlog
 
 from pss_kernel.auth import ApiKey
 from pss_kernel.config import CONTROL_CELL
-from pss_kernel.errors import TenantUnknown
+from pss_kernel.errors import TenantUnknown, Unavailable
 from pss_kernel.keys._data_keys import WrappedKey
 from pss_kernel.persistence._database import Database, disconnected
 from pss_kernel.tenancy._cell import Cell, look
@@ -29,6 +29,8 @@ __all__ = ["SEEN_EVERYWHERE_SECONDS", "Directory"]
 
 _log = structlog.get_logger("pss.tenancy")
 _REFRESH_SECONDS = 0.25
+_SEEK_SECONDS = 1.0
+_LOOK_SECONDS = 5.0  # at a cell that may have gone without a word; the control cell is waited for
 SEEN_EVERYWHERE_SECONDS = 1.0
 """After so long every process that reaches the database has seen a change."""
 
@@ -38,8 +40,11 @@ _PLACED = "SELECT cell, state FROM pss.placement WHERE tenant = $1"
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
     tenants: dict[str, Tenant] = field(default_factory=dict)
-    hosts: dict[str, Tenant] = field(default_factory=dict)
+    hosts: dict[str, str] = field(default_factory=dict)
+    """The codes of those that answer at a host name."""
     keys: dict[str, ApiKey] = field(default_factory=dict)
+    away: dict[str, str] = field(default_factory=dict)
+    """Tenants of which nothing is known but their cell, which can't be reached."""
     unreachable: frozenset[str] = frozenset()
 
 
@@ -52,17 +57,34 @@ class Directory:
         self._cells = dict.fromkeys(cells, Cell())
         self._snapshot = _Snapshot()
         self._refreshing = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._said: dict[str, str] = {}
 
     def __iter__(self) -> Any:
         return iter(self._snapshot.tenants.values())
 
     def by_code(self, code: str) -> Tenant:
-        """The tenant with that code. Raises TenantUnknown."""
+        """The tenant with that code. Raises TenantUnknown, Unavailable while its cell is away."""
         try:
             return self._snapshot.tenants[code]
         except KeyError:
+            if code in self._snapshot.away:
+                raise _away(code) from None
             raise TenantUnknown(f"There is no tenant {code[:60]!r}.") from None
+
+    def current(self, tenant: Tenant) -> Tenant:
+        """The tenant as it is known now: one that began long ago may have moved since."""
+        return self._snapshot.tenants.get(tenant.code, tenant)
+
+    @property
+    def unreachable(self) -> frozenset[str]:
+        """The cells that did not answer when they were last asked."""
+        return self._snapshot.unreachable
+
+    @property
+    def away(self) -> Mapping[str, str]:
+        """Tenants of which only their cell is known, and that it can't be reached."""
+        return self._snapshot.away
 
     def serves(self, code: str, plugin: str) -> bool:
         """Whether there is such a tenant and it has enabled the plugin, as far as known here."""
@@ -70,14 +92,18 @@ class Directory:
         return tenant is not None and plugin in tenant.enabled
 
     def by_host(self, host: str) -> Tenant | None:
-        """The tenant that answers at a host name: its own domain or ``<code>.<base>``."""
+        """The tenant that answers at a host name: its own domain or ``<code>.<base>``.
+
+        Raises Unavailable where its cell is away and nothing is known of it.
+        """
         name = host.partition(":")[0].lower()
         if name.endswith(self._suffix):
             # Its code first: nobody's own domain may stand before it.
             code = name[: -len(self._suffix)].replace("-", "_")
-            if code in self._snapshot.tenants:
-                return self._snapshot.tenants[code]
-        return self._snapshot.hosts.get(name)
+            if code in self._snapshot.tenants or code in self._snapshot.away:
+                return self.by_code(code)
+        at = self._snapshot.hosts.get(name)
+        return None if at is None else self.by_code(at)
 
     def key(self, key_id: str) -> ApiKey | None:
         """A key that has not been revoked."""
@@ -85,45 +111,62 @@ class Directory:
 
     async def cell_of(self, code: str) -> str | None:
         """The cell that has been decided for a tenant, asked now; None where nothing was."""
+        placed = await self.placement_of(code)
+        return placed[0] if placed else None
+
+    async def placement_of(self, code: str) -> tuple[str, str] | None:
+        """Cell and state that have been decided for a tenant, asked now."""
         async with self._reading(self._databases[CONTROL_CELL]) as driver:
             row = await driver.fetchrow(_PLACED, code)
-        return row["cell"] if row else None
+        return (row["cell"], row["state"]) if row else None
 
     async def refresh(self) -> bool:
         """Read again what has changed; whether anything had.
 
         Raises what the control cell's database says. Another cell that can't be reached keeps
-        what was known of it.
+        what was known of it, and is not asked again here: ``start`` looks for it.
         """
         async with self._refreshing:  # an older reading must not replace a newer one
-            found = await asyncio.gather(
-                *(self._look(name) for name in self._databases), return_exceptions=True
-            )
-            read = dict(zip(self._databases, found, strict=True))
-            control = read[CONTROL_CELL]
-            if isinstance(control, BaseException):
-                raise control
-            failed = {name for name, one in read.items() if isinstance(one, BaseException)}
-            await self._note_unreachable({name: read[name] for name in failed})
-            cells = {
-                name: one
-                for name, one in read.items()
-                if isinstance(one, Cell) and one is not self._cells[name]
-            }
-            if not cells and failed == self._snapshot.unreachable:
-                return False
-            self._snapshot = self._merged(cells, frozenset(failed))
-            self._cells |= cells
-        return True
+            away = self._snapshot.unreachable
+            return await self._read(name for name in self._databases if name not in away)
 
-    async def _note_unreachable(self, failed: dict[str, Any]) -> None:
+    async def look_again(self, name: str) -> None:
+        """Read a cell that could not be reached. Raises what its database says."""
+        cell = await self._look(name)
+        async with self._refreshing:
+            self._take({name: cell}, self._snapshot.unreachable - {name})
+        self._said.pop(name, None)
+        _log.info("cell_reached_again", cell=name)
+
+    async def note_unreachable(self, name: str, error: BaseException) -> None:
+        """Remember, and say once, that a cell can't be used."""
+        said = repr(error)
+        if self._said.get(name) != said:
+            _log.warning("cell_not_reached", cell=name, error=said)
+        self._said[name] = said
+        if disconnected(error):
+            await self._databases[name].engine.dispose()
+        if name not in self._snapshot.unreachable:
+            self._take({}, self._snapshot.unreachable | {name})
+
+    async def _read(self, names: Iterable[str]) -> bool:
+        asked = list(names)
+        found = await asyncio.gather(*(self._look(name) for name in asked), return_exceptions=True)
+        read = dict(zip(asked, found, strict=True))
+        control = read[CONTROL_CELL]
+        if isinstance(control, BaseException):
+            raise control
+        cells = {
+            name: one
+            for name, one in read.items()
+            if isinstance(one, Cell) and one is not self._cells[name]
+        }
+        if cells:
+            self._take(cells, self._snapshot.unreachable)
+        failed = {name: one for name, one in read.items() if isinstance(one, BaseException)}
         for name, error in failed.items():
-            if name not in self._snapshot.unreachable:
-                _log.warning("cell_not_reached", cell=name, error=repr(error))
-            if disconnected(error):
-                await self._databases[name].engine.dispose()
-        for name in self._snapshot.unreachable - failed.keys():
-            _log.info("cell_reached_again", cell=name)
+            await self.note_unreachable(name, error)
+        return bool(cells or failed)
 
     @asynccontextmanager
     async def _reading(self, database: Database) -> AsyncIterator[asyncpg.Connection]:
@@ -146,43 +189,74 @@ class Directory:
 
     async def _look(self, name: str) -> Cell:
         """A cell as it is now; the same object while nothing has changed there."""
-        async with self._reading(self._databases[name]) as driver:
+        patience = None if name == CONTROL_CELL else _LOOK_SECONDS
+        async with asyncio.timeout(patience), self._reading(self._databases[name]) as driver:
             return await look(driver, self._cells[name], placements=name == CONTROL_CELL)
 
-    def _merged(self, cells: dict[str, Cell], unreachable: frozenset[str]) -> _Snapshot:
-        """What is known now, with those tenants made anew that changed in any of these cells.
+    def _take(self, cells: dict[str, Cell], unreachable: frozenset[str]) -> None:
+        """Make those tenants anew that changed in any of these cells, or whose cell came or went.
 
         Each tenant is as the cell says that its placement names.
         """
         before, now = self._cells, self._cells | cells
         codes = {code for name in cells for code in cells[name].changed}
-        tenants, hosts = dict(self._snapshot.tenants), dict(self._snapshot.hosts)
-        keys = dict(self._snapshot.keys)
+        came_or_went = unreachable ^ self._snapshot.unreachable
+        placements = now[CONTROL_CELL].placements
+        codes |= {code for code, one in placements.items() if one["cell"] in came_or_went}
+        tenants = dict(self._snapshot.tenants)
+        hosts = {host: code for host, code in self._snapshot.hosts.items() if code not in codes}
+        keys, away = dict(self._snapshot.keys), dict(self._snapshot.away)
         for code in codes:
-            for host in tenants[code].domains if code in tenants else ():
-                hosts.pop(host, None)
             for key in (one for cell in before.values() for one in cell.keys.get(code, ())):
                 keys.pop(key.key_id, None)
         for code in codes:
             tenants.pop(code, None)
-            placed = now[CONTROL_CELL].placements.get(code)
-            cell = now.get(placed["cell"]) if placed else None
-            if cell is None or code not in cell.tenants:
+            away.pop(code, None)
+            placed = placements.get(code)
+            if placed is None:
                 continue
-            tenants[code] = _tenant(cell.tenants[code], placed)
-            hosts |= dict.fromkeys(tenants[code].domains, tenants[code])
-            keys |= {key.key_id: key for key in cell.keys.get(code, ())}
-        return _Snapshot(dict(sorted(tenants.items())), hosts, keys, unreachable)
+            found = _found(now, placed, unreachable)
+            if found is not None:
+                tenants[code] = found
+                cell = now[placed["cell"]]
+                keys |= {key.key_id: key for key in cell.keys.get(code, ())}
+            elif placed["cell"] in unreachable:
+                away[code] = placed["cell"]
+            else:
+                continue
+            hosts |= dict.fromkeys(placed["domains"], code)
+        self._cells = now
+        self._snapshot = _Snapshot(dict(sorted(tenants.items())), hosts, keys, away, unreachable)
 
-    def start(self) -> None:
-        """Keep up with changes until ``stop``."""
-        self._task = asyncio.create_task(self._follow(), name="pss directory")
+    def start(self, recover: Callable[[str], Awaitable[None]] | None = None) -> None:
+        """Keep up with changes until ``stop``.
+
+        ``recover`` is called for a cell that could not be reached, again and again until it
+        raises nothing; by itself it is ``look_again``.
+        """
+        self._tasks = [
+            asyncio.create_task(self._follow(), name="pss directory"),
+            asyncio.create_task(self._seek(recover or self.look_again), name="pss cells"),
+        ]
 
     async def stop(self) -> None:
-        """End the task that follows changes."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        """End the tasks that follow changes."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _seek(self, recover: Callable[[str], Awaitable[None]]) -> None:
+        """Look for the cells that are away, apart from the others, so that none waits for them."""
+
+        async def look(name: str) -> None:
+            try:
+                await recover(name)
+            except Exception as error:  # noqa: BLE001 - whatever it was, it is not back yet
+                await self.note_unreachable(name, error)
+
+        while True:
+            await asyncio.sleep(_SEEK_SECONDS)
+            await asyncio.gather(*(look(name) for name in self._snapshot.unreachable))
 
     async def _follow(self) -> None:
         reachable = True
@@ -200,6 +274,26 @@ class Directory:
                 if not reachable:
                     _log.info("directory_refreshed_again")
                 reachable = True
+
+
+def _found(
+    cells: Mapping[str, Cell], placed: asyncpg.Record, unreachable: frozenset[str]
+) -> Tenant | None:
+    """A placed tenant, as far as it is known."""
+    code, home = placed["tenant"], cells.get(placed["cell"])
+    if home is not None and code in home.tenants:
+        return _tenant(home.tenants[code], placed)
+    if placed["cell"] in unreachable:
+        return None
+    # It has just moved, and its new cell was read the moment before.
+    elsewhere = next((cell.tenants[code] for cell in cells.values() if code in cell.tenants), None)
+    return None if elsewhere is None else replace(_tenant(elsewhere, placed), placement="moving")
+
+
+def _away(code: str) -> Unavailable:
+    return Unavailable(
+        f"The database of {code!r} can't be reached at the moment.", code="database-unavailable"
+    )
 
 
 def _tenant(row: asyncpg.Record, placed: asyncpg.Record) -> Tenant:

@@ -26,14 +26,16 @@ __all__ = ["enable_pending", "tell_pending"]
 _log = structlog.get_logger("pss.tenancy")
 
 
-async def enable_pending(installation: Installation) -> None:
-    """Bring enabled plugins of every tenant to the installed versions' migrations.
+async def enable_pending(installation: Installation, *, cell: str | None = None) -> None:
+    """Bring enabled plugins of every tenant (of a cell) to the installed versions' migrations.
 
     One that fails stops serving its tenant; the others, and the other tenants, go on.
     """
     without_kernel = set()
     for tenant, name, waiting in _behind(installation):
-        if tenant in without_kernel:
+        if tenant in without_kernel or tenant.placement == "moving":
+            continue
+        if cell not in {None, tenant.cell}:
             continue
         try:
             if name == KERNEL:

@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from pss_kernel.config import CONTROL_CELL
-from pss_kernel.errors import Conflict, Invalid, TenantUnknown, Unavailable
+from pss_kernel.errors import Conflict, Invalid, TenantMoving, TenantUnknown, Unavailable
 from pss_kernel.persistence._migrations import pending, replay
 from pss_kernel.tenancy._directory import SEEN_EVERYWHERE_SECONDS
 from pss_kernel.tenancy._origin import origin
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from pss_kernel.tenancy._tenant import Tenant
 
 __all__ = [
+    "CREATE",
     "ENDING",
+    "JOIN",
     "KERNEL",
     "KERNEL_MIGRATIONS",
     "MigrationFailed",
@@ -45,7 +47,7 @@ KERNEL_MIGRATIONS = Path(__file__).parent / "migrations"
 ENDING = {"enabled", "enabling", "disabling", "failed", "quarantined"}
 CODE = re.compile(r"[a-z][a-z0-9_]{1,40}", re.ASCII)
 
-_CREATE = """
+CREATE = """
 DO $$ BEGIN
   CREATE ROLE "{role}" NOLOGIN;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
@@ -58,7 +60,7 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}"
 ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}" GRANT USAGE ON SEQUENCES TO "{role}";
 """
 # Last in its transaction: until that ends, no other role is given the same membership.
-_JOIN = 'GRANT "{tenants}" TO "{role}"'
+JOIN = 'GRANT "{tenants}" TO "{role}"'
 
 _BEGIN = """
 SELECT set_config('lock_timeout', '10s', true), set_config('pss.actor', $1, true),
@@ -120,17 +122,29 @@ async def _tenant_transaction(
 ) -> AsyncIterator[asyncpg.Connection]:
     """A transaction of the owner's, in the tenant's cell, that nobody else changes it beside."""
     database = await _database_of(installation, code)
-    async with database.owner() as owner, _changing(owner, code):
+    async with database.owner() as owner, _changing(installation, database, owner, code):
         yield owner
 
 
 @asynccontextmanager
-async def _changing(owner: asyncpg.Connection, code: str) -> AsyncIterator[None]:
-    """A transaction in which this tenant is changed, by nobody else at the same time."""
+async def _changing(
+    installation: Installation, database: Database, owner: asyncpg.Connection, code: str
+) -> AsyncIterator[None]:
+    """A transaction in which this tenant is changed, by nobody else at the same time.
+
+    Raises TenantMoving while the tenant is on its way to another cell.
+    """
     async with owner.transaction():
         who = origin.get()
         await owner.execute(_BEGIN, who.actor, who.source)
         await owner.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", code)
+        # Asked with the lock, which whoever moves it takes as well once it is said to move.
+        placed = await installation.directory.placement_of(code)
+        if placed is not None and (placed[1] == "moving" or placed[0] != database.cell):
+            raise TenantMoving(
+                f"The tenant {code!r} is being moved to another cell.",
+                mend="Try again when that has ended; see 'pss cell status'.",
+            )
         yield
 
 
@@ -172,8 +186,8 @@ async def create_tenant(
             installation.config.base_domain.lower(),
         )
     database = _configured(installation, code, cell)
-    async with database.owner() as owner, _changing(owner, code):
-        await owner.execute(_CREATE.format(role=role, app=roles.app, schema=schema))
+    async with database.owner() as owner, _changing(installation, database, owner, code):
+        await owner.execute(CREATE.format(role=role, app=roles.app, schema=schema))
         await owner.execute(
             _TENANT,
             code,
@@ -187,7 +201,7 @@ async def create_tenant(
             strict_plugins,
         )
         await _migrate(owner, installation, code, KERNEL, KERNEL_MIGRATIONS, None)
-        await owner.execute(_JOIN.format(tenants=roles.tenants, role=role))
+        await owner.execute(JOIN.format(tenants=roles.tenants, role=role))
         unused = [] if strict_plugins else await plugin_roles(owner, roles, code)
     await installation.directory.refresh()
     if unused:  # the switch was turned off; who has not seen it yet acts as these roles
@@ -225,11 +239,11 @@ async def enable_plugins(
     try:
         async with database.owner() as owner:
             if newly:
-                async with _changing(owner, code):
+                async with _changing(installation, database, owner, code):
                     await owner.execute(_ENABLING, code, newly)
             for at in names:
                 folder, given = registry.migrations_of(at), settings.get(at)
-                async with _changing(owner, code):
+                async with _changing(installation, database, owner, code):
                     if upgrading and await owner.fetchval(_STATE_OF, code, at) != "enabled":
                         continue
                     await _migrate(owner, installation, code, at, folder, given, blocking=upgrading)

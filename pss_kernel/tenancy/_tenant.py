@@ -82,13 +82,15 @@ class Tenant:
     def binding_as(self, role: str) -> str:
         """Begins a transaction bound to this tenant, in one round trip.
 
-        Role and search path are local to the transaction, so they end with it, also behind a
-        pooler. Before, what the connection's last user may have set for the session is reset, in
-        a transaction of its own: a ROLLBACK must not bring it back. The names were checked when
-        the tenant was made (lower-case letters, digits, _).
+        While it moves, the transaction can only read. Role and search path are local to the
+        transaction, so they end with it, also behind a pooler. Before, what the connection's last
+        user may have set for the session is reset, in a transaction of its own: a ROLLBACK must
+        not bring it back. The names were checked when the tenant was made (lower-case letters,
+        digits, _).
         """
+        begin = "BEGIN READ ONLY" if self.placement == "moving" else "BEGIN"
         return (
-            "BEGIN; RESET ALL; RESET ROLE; COMMIT; BEGIN; "
+            f"BEGIN; RESET ALL; RESET ROLE; COMMIT; {begin}; "
             f"SELECT set_config('role', '{role}', true), "
             f"set_config('search_path', '\"{self.schema}\"', true)"
         )

@@ -29,7 +29,7 @@ from pss_kernel.tenancy._cell import _TENANTS
 from pss_kernel.tenancy._file import TenantDefinition
 from pss_kernel.tenancy._folders import apply_plans
 from pss_kernel.tenancy._plan import Plan, make_plan
-from pss_kernel.tenancy._provision import _CREATE, _JOIN, KERNEL_MIGRATIONS
+from pss_kernel.tenancy._provision import CREATE, JOIN, KERNEL_MIGRATIONS
 
 SIZES = [int(one) for one in os.environ.get("PSS_BENCH_TENANTS", "10,100,1000").split(",")]
 PARALLEL = 4
@@ -117,10 +117,10 @@ async def _raw(installation: Installation, code: str) -> float:
     names = {"role": roles.tenant(code), "schema": f"t_{code}", "app": roles.app}
     script = "\n".join(
         [
-            _CREATE.format(**names),
+            CREATE.format(**names),
             f'SET LOCAL search_path = "t_{code}";',
             *(one.sql for folder in folders for one in revisions_of(folder)),
-            f"{_JOIN.format(**names, tenants=roles.tenants)};",
+            f"{JOIN.format(**names, tenants=roles.tenants)};",
         ]
     )
     async with installation.database.owner() as owner:
