@@ -126,6 +126,7 @@ async def _current_keys(uow: UnitOfWork) -> DataKeys:
         # Not in the request's own transaction: its role may not, and others wait for it as well.
         async with uow.installation.cell(uow.tenant).owner() as owner:
             opener = await make_key(uow.installation.keyring, owner, uow.tenant.code)
+        await uow.installation.directory.refresh()
     return opener
 
 
