@@ -20,8 +20,11 @@ import typer
 from problem_codes import problem_codes
 
 from pss_kernel.hooks import HookSpec, Service
+from pss_kernel.keys._personal import personal_columns
+from pss_kernel.keys._secret import encode_secret
 from pss_kernel.plugin import Plugin
 from pss_kernel.registry import Registry
+from pss_kernel.tenancy._secret_settings import secret_fields
 
 __all__ = ["PAGE", "ours", "reference"]
 
@@ -62,6 +65,7 @@ def _plugin(plugin: Plugin) -> Iterator[str]:
     for title, lines in (
         ("Permissions", _permissions(plugin)),
         ("Settings", _settings(plugin)),
+        ("Personal data", _personal(plugin)),
         ("Routes", _routes(plugin)),
         ("Events it emits", _events(plugin)),
         ("Events it handles", _handlers(plugin)),
@@ -92,18 +96,32 @@ def _permissions(plugin: Plugin) -> Iterator[str]:
 def _settings(plugin: Plugin) -> Iterator[str]:
     kind = plugin.settings
     described, types = _attribute_docs(kind)
+    secrets = set(secret_fields(kind))
     rows = []
     for one in msgspec.structs.fields(kind):
         default = one.default
         if one.default_factory is not msgspec.NODEFAULT:
             default = one.default_factory()
-        shown = msgspec.json.encode(default).decode()
+        shown = msgspec.json.encode(default, enc_hook=encode_secret).decode()
         if len(shown) > _LONGEST_DEFAULT:
             shown = "(built in)"
-        rows.append([f"`{one.name}`", f"`{types[one.name]}`", f"`{shown}`", described[one.name]])
+        meaning = described[one.name]
+        if one.encode_name in secrets:
+            meaning = f"**Secret**: encrypted, shown nowhere. {meaning}".strip()
+        rows.append([f"`{one.name}`", f"`{types[one.name]}`", f"`{shown}`", meaning])
     yield from _table(["setting", "type", "default", "meaning"], rows)
     if rows and not any(described.values()):
         yield f"\n{_prose(inspect.getdoc(kind))}"
+
+
+def _personal(plugin: Plugin) -> Iterator[str]:
+    try:
+        models = importlib.import_module(f"{plugin.package}.models")
+    except ModuleNotFoundError:
+        return
+    columns = personal_columns(models.metadata)
+    rows = [[f"`{column}`", what or "personal data"] for column, what in columns]
+    yield from _table(["column", "what is sealed there"], rows)
 
 
 def _routes(plugin: Plugin) -> Iterator[str]:

@@ -238,7 +238,7 @@ class _Away:
             await self._upgrade(name)
         await installation.directory.look_again(name)
         self._waiting.discard(name)
-        if late and self._upgrade_plugins:
+        if late and self._upgrade_plugins and installation.config.migrates_on_start:
             await enable_pending(installation, cell=name)
 
     async def _upgrade(self, name: str) -> None:

@@ -128,6 +128,10 @@ async def _databases(config: Config, registry: Registry) -> list[Check]:
 async def _keys(installation: Installation) -> list[Check]:
     """Whether what is sealed can be opened here."""
     masters = installation.keyring.masters
+    try:
+        masters.ids  # noqa: B018 - reads them
+    except Problem as problem:
+        return [Check("keys", "failed", problem.detail, problem.mend or "")]
     found = [
         Check("keys", "failed", f"{len(tenants)} tenants: {problem.detail}", problem.mend or "")
         async for tenants, problem in key_problems(installation)

@@ -34,7 +34,7 @@ class MasterKeys:
     def __init__(self, config: Config, *, embedded: bool) -> None:
         self._own = embedded and config.master_key is None and config.vault_addr is None
         self.file = Path(config.master_key_file) if config.master_key_file else None
-        if self.file is None and self._own:
+        if self.file is None and embedded:
             self.file = config.data_dir / "master.key"
         self._named = config.master_key_file is not None
         self._text = config.master_key

@@ -49,6 +49,23 @@ WHERE person_key.wrapped IS NOT NULL
 RETURNING subject
 """
 
+# Answers to POST requests are kept for a day, in clear.
+_FORGET_ANSWERS = """
+UPDATE idempotency SET status = 410, body = $2
+WHERE body IS NOT NULL AND EXISTS (
+  SELECT FROM unnest($1::text[]) AS g (subject)
+  WHERE position(convert_to(g.subject, 'UTF8') IN body) > 0)
+"""
+_GONE = msgspec.json.encode(
+    {
+        "type": "/problems/person-erased",
+        "title": Gone.title,
+        "status": Gone.status,
+        "detail": "The answer was about somebody whose personal data was erased since.",
+        "code": "person-erased",
+    }
+)
+
 
 async def seal_persons(
     uow: UnitOfWork, persons: Mapping[str, Mapping[str, Any]]
@@ -100,9 +117,12 @@ async def unseal_persons(
 async def erase_persons(uow: UnitOfWork, subjects: Iterable[str]) -> list[str]:
     """Erase the keys of people: what is sealed with them is unreadable once this commits.
 
+    Answers that are kept for repeated requests and name one of them are replaced by a refusal.
     Gives those that had not been erased before.
     """
-    rows = await uow.hot(_ERASE, sorted(set(subjects)))
+    named = sorted({subject for subject in subjects if subject})
+    rows = await uow.hot(_ERASE, named)
+    await uow.hot(_FORGET_ANSWERS, named, _GONE)
     return [row["subject"] for row in rows]
 
 
@@ -126,6 +146,7 @@ async def _current_keys(uow: UnitOfWork) -> DataKeys:
         # Not in the request's own transaction: its role may not, and others wait for it as well.
         async with uow.installation.cell(uow.tenant).owner() as owner:
             opener = await make_key(uow.installation.keyring, owner, uow.tenant.code)
+        await uow.installation.directory.refresh()
     return opener
 
 

@@ -119,7 +119,7 @@ async def _compare(installation: Installation, registry: Registry) -> dict[str, 
         if (metadata := _metadata_of(plugin.package)) is not None
         for table in metadata.tables
     }
-    assert {"event", "inbox", "idempotency"} == tables - modelled
+    assert {"event", "inbox", "idempotency", "person_key"} == tables - modelled
     return found
 
 

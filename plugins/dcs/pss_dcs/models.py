@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from pss_kernel import tenant_metadata
+from pss_kernel import Personal, tenant_metadata
 
 __all__ = [
     "bag",
@@ -112,7 +112,8 @@ check_in = Table(
     Column("ticket_number", Text, nullable=False),
     Column("coupon_number", Integer, nullable=False),
     Column("boarding_pass_id", Text, ForeignKey("boarding_pass.id"), nullable=False),
-    Column("travel_document", JSONB),
+    Column("travel_document", JSONB),  # in clear, before 0002
+    Column("sealed_document", Personal("travel document")),
     Column("checked_in_at", Moment, nullable=False),
     Column("offloaded_at", Moment),
     UniqueConstraint("board_leg_id", "sequence", name="uq_check_in_board_leg_id_sequence"),

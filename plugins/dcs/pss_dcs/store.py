@@ -37,6 +37,8 @@ __all__ = [
     "void_pass",
 ]
 
+_DOCUMENT = "check_in.sealed_document"
+
 # Requests about one order are taken one after the other, so that the second finds what the
 # first has done. Keys of different orders may meet: then one waits needlessly, no more.
 _LOCK_ORDER = """
@@ -189,8 +191,9 @@ async def add_check_ins(uow: UnitOfWork, made: list[CheckIn]) -> None:
 async def keep_documents(
     uow: UnitOfWork, order_id: str, documents: dict[str, dict[str, object]]
 ) -> None:
-    """Note the travel documents, by passenger id, on their check-ins that stand."""
-    for passenger_id, document in documents.items():
+    """Note the travel documents, by passenger id, on their check-ins that stand; sealed."""
+    sealed = await uow.seal({one: {_DOCUMENT: document} for one, document in documents.items()})
+    for passenger_id, fields in sealed.items():
         await uow.execute(
             update(check_in)
             .where(
@@ -198,7 +201,7 @@ async def keep_documents(
                 check_in.c.passenger_id == passenger_id,
                 _standing(),
             )
-            .values(travel_document=document)
+            .values(travel_document=None, sealed_document=fields[_DOCUMENT])
         )
 
 

@@ -17,7 +17,7 @@ from pss_dcs.contracts import (
     SeatUnknown,
 )
 from pss_dcs.requests import BagDeclaration, PassengerDocument, SeatChoice
-from pss_kernel import Conflict, Invalid, UnitOfWork
+from pss_kernel import ERASED, Conflict, Invalid, UnitOfWork
 
 
 async def test_a_connection_has_one_pass_per_passenger(airline: Any, today: date) -> None:
@@ -277,3 +277,27 @@ async def test_events_tell_who_was_checked_in(
         for segment in order.segments()
         for passenger in order.passengers
     ]
+
+
+async def test_documents_are_sealed(airline: Any, kit: Any) -> None:
+    """A travel document is kept with the passenger's own key, and is lost with it."""
+    order = airline.order("adult")
+    passenger = order.passengers[0].id
+    document = PassengerDocument(
+        passenger_id=passenger, number="P7654321", issuing_country="AT", expires_on=date(2099, 1, 1)
+    )
+    await airline.check_in(order, documents=[document])
+    async with kit.unit_of_work(airline.tenant) as uow:
+        (row, *_) = await uow.hot(
+            "SELECT c::text AS everything, travel_document, sealed_document FROM check_in c "
+            "WHERE passenger_id = $1",
+            passenger,
+        )
+        sealed = {passenger: {"check_in.sealed_document": row["sealed_document"]}}
+        (opened,) = (await uow.unseal(sealed))[passenger].values()
+        await uow.erase_persons(passenger)
+        (erased,) = (await uow.unseal(sealed))[passenger].values()
+    assert "P7654321" not in row["everything"]
+    assert row["travel_document"] is None
+    assert "P7654321" == opened["number"]
+    assert erased is ERASED

