@@ -161,7 +161,7 @@ async def test_a_handler_that_reaches_into_anothers_table(either: TestKit) -> No
     tenant = await _strict(either)
     async with either.installation.unit_of_work(tenant, plugin="notes") as uow:
         await store.write_note(uow, "x")
-    with pytest.raises(DeliveryFailed, match="echo.copy_note"):  # it leaves a trace in notes'
+    with pytest.raises(DeliveryFailed, match=r"echo\.copy_note"):  # it leaves a trace in notes'
         await either.deliver(tenant)
     async with either.unit_of_work(tenant) as uow:
         assert 1 == len(await store.traces(uow, "index"))
@@ -220,7 +220,7 @@ async def test_turned_on_and_off(either: TestKit) -> None:
 
 
 def test_names_of_roles() -> None:
-    """A role's name says whose it is, fits into 63 bytes, and none begins as another tenant's do."""
+    """A role says whose it is in 63 bytes, and its name begins as no other tenant's does."""
     roles = Roles("")
     assert "t_ab.notes" == roles.plugin("ab", "notes")
     made = {}

@@ -100,7 +100,7 @@ async def belongings(victim: Side) -> Belongings:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def strict(installation: Any, tenants_folder: Path) -> AsyncIterator[Side]:
+async def strict(installation: Any, tenants_folder: Path) -> AsyncIterator[tuple[Side, Belongings]]:
     """A third airline, whose plugins have database roles of their own, and all stages of orders."""
     kit = TestKit(installation)
     folder = tenants_folder.parent / "strict"
@@ -110,8 +110,7 @@ async def strict(installation: Any, tenants_folder: Path) -> AsyncIterator[Side]
     tenant = await kit.apply(folder, code="strict")
     async with kit.http(tenant) as guest, kit.http(tenant, ["*"]) as staff:
         side = Side(tenant, kit, guest, staff, guest)
-        await _sold(side)
-        yield side
+        yield side, await _sold(side)
 
 
 async def _sold(side: Side) -> Belongings:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 
-from pss_outside.openapi import Operation, filled, operations
+from pss_outside.openapi import Operation, operations, sent_to, targets
 
 pytestmark = [pytest.mark.xdist_group("security")]
 
@@ -32,35 +31,6 @@ async def every(document: Any) -> list[Operation]:
     return found
 
 
-def _targets(operation: Operation, named: dict[str, str]) -> Iterator[str]:
-    """The path with the ids that fit its names; then with every other id there is."""
-    assert len(operation.in_path) <= 1, f"{operation}: fill more than one parameter here"
-    if not operation.in_path:
-        yield operation.path
-        return
-    (name,) = operation.in_path
-    fitting = [named[name]] if name in named else []
-    others = [one for one in named.values() if one not in fitting and "/" not in one]
-    if name == "order_id":
-        fitting.append(named["held_order_id"])
-    for value in [*fitting, *others]:
-        yield operation.path.replace(f"{{{name}}}", value.replace(" ", "%20"))
-
-
-def _arguments(
-    operation: Operation, document: dict[str, Any], named: dict[str, str]
-) -> dict[str, Any]:
-    """Query and body with the ids wherever one fits."""
-    query = {name: filled({"type": "string"}, document, named, name) for name in operation.in_query}
-    if {"order_id", "offer_id"} <= query.keys():
-        del query["offer_id"]  # one or the other
-    known = {name: value for name, value in query.items() if value not in {None, "x"}}
-    arguments: dict[str, Any] = {"params": known}
-    if operation.body is not None:
-        arguments["json"] = filled(operation.body, document, named)
-    return arguments
-
-
 async def _everything(side: Any) -> dict[str, str]:
     """A digest of each table of an airline."""
     schema = side.tenant.schema
@@ -80,8 +50,8 @@ async def test_the_ids_are_good(victim: Any, belongings: Any, document: Any, eve
     for operation in every:
         if operation.method != "GET":
             continue
-        path = next(_targets(operation, belongings.named))
-        arguments = _arguments(operation, document, belongings.named)
+        path = next(targets(operation, belongings.named))
+        arguments = sent_to(operation, document, belongings.named)
         answer = await victim.staff.get(path, **arguments)
         assert 200 == answer.status_code, (str(operation), answer.text)
 
@@ -95,9 +65,9 @@ async def test_foreign_ids(
     client: httpx.AsyncClient = getattr(attacker, who)
     leaks, shapes = [], []
     for operation in every:
-        arguments = _arguments(operation, document, belongings.named)
+        arguments = sent_to(operation, document, belongings.named)
         sent = json.dumps(arguments)
-        for place, path in enumerate(_targets(operation, belongings.named)):
+        for place, path in enumerate(targets(operation, belongings.named)):
             answer = await client.request(operation.method, path, **arguments)
             assert answer.status_code < 500, (str(operation), path, answer.text)
             secrets = {one for one in belongings.secrets if one not in sent and one not in path}
@@ -119,9 +89,9 @@ async def test_foreign_key(
     """A key of one airline is refused at the other before anything else is looked at."""
     headers = {"PSS-Tenant": victim.tenant.code}
     for operation in every:
-        path = next(_targets(operation, belongings.named))
+        path = next(targets(operation, belongings.named))
         for arguments in (
-            _arguments(operation, document, belongings.named),
+            sent_to(operation, document, belongings.named),
             {"content": b"not json", "headers": {"Content-Type": "application/json"}},
         ):
             arguments["headers"] = arguments.get("headers", {}) | headers
@@ -217,13 +187,13 @@ async def test_without_credentials(victim: Any, belongings: Any, document: Any, 
     """What is for staff is 401 without a key, whatever is sent; what guests may do is not."""
     wrong = []
     for operation in every:
-        path = next(_targets(operation, belongings.named))
+        path = next(targets(operation, belongings.named))
         bodies = [
             {"content": b"not json", "headers": {"Content-Type": "application/json"}},
             {},
         ]
         if not operation.guest:
-            bodies.append(_arguments(operation, document, belongings.named))
+            bodies.append(sent_to(operation, document, belongings.named))
         for arguments in bodies:
             answer = await victim.guest.request(operation.method, path, **arguments)
             if answer.status_code >= 500 or (not operation.guest and answer.status_code != 401):
@@ -239,8 +209,8 @@ async def test_key_without_permissions(
     for operation in every:
         if operation.guest:
             continue
-        path = next(_targets(operation, belongings.named))
-        arguments = _arguments(operation, document, belongings.named)
+        path = next(targets(operation, belongings.named))
+        arguments = sent_to(operation, document, belongings.named)
         for sent in (arguments, {"content": b"not json"}):
             answer = await victim.powerless.request(operation.method, path, **sent)
             if (403, "missing-permission") != (answer.status_code, answer.json().get("code")):
@@ -253,7 +223,7 @@ async def test_plugin_that_is_not_enabled(attacker: Any, every: Any, belongings:
     bare = await attacker.kit.make_tenant(plugins=[])
     async with attacker.kit.http(bare, ["*"]) as client:
         for operation in every:
-            path = next(_targets(operation, belongings.named))
+            path = next(targets(operation, belongings.named))
             answer = await client.request(operation.method, path, content=b"not json")
             found = (answer.status_code, answer.json().get("code"))
             assert (404, "plugin-not-enabled") == found, (str(operation), answer.text)

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-__all__ = ["Operation", "filled", "operations", "wrong_bodies"]
+from pss_kernel.testing.conformance._interface import Operation, operations
+from pss_kernel.testing.conformance._interface import filled as fill
 
-_METHODS = ("get", "post", "put", "patch", "delete")
+__all__ = [
+    "WORDS",
+    "Operation",
+    "filled",
+    "operations",
+    "sent_to",
+    "targets",
+    "wrong_bodies",
+]
+
 _SOON = (date.today() + timedelta(days=2)).isoformat()  # noqa: DTZ011 - any near day
 
 # What to send where no id fits: by "Schema.property", else by "property".
-_WORDS: dict[str, Any] = {
+WORDS: dict[str, Any] = {
     "NewService.type": "meal",
     "CardMethod.type": "card",
     "PassengerDocument.type": "passport",
@@ -49,84 +58,39 @@ _WORDS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Operation:
-    """A method at a path. ``body`` is the schema of its JSON, None where it takes none."""
-
-    method: str
-    path: str
-    in_path: tuple[str, ...]
-    in_query: tuple[str, ...]
-    body: dict[str, Any] | None
-    guest: bool
-    responses: dict[str, Any]
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
-
-
-def operations(document: dict[str, Any]) -> list[Operation]:
-    """List every operation under /v1 that belongs to a plugin."""
-    return [
-        Operation(
-            method=method.upper(),
-            path=path,
-            in_path=_names(declared, "path"),
-            in_query=_names(declared, "query"),
-            body=declared.get("requestBody", {})
-            .get("content", {})
-            .get("application/json", {})
-            .get("schema"),
-            guest={} in declared["security"],
-            responses=declared["responses"],
-        )
-        for path, item in document["paths"].items()
-        for method, declared in item.items()
-        if method in _METHODS and declared.get("security")
-    ]
-
-
-def _names(declared: dict[str, Any], place: str) -> tuple[str, ...]:
-    return tuple(one["name"] for one in declared.get("parameters", []) if one["in"] == place)
-
-
 def filled(
     schema: dict[str, Any], document: dict[str, Any], ids: Mapping[str, str], name: str = ""
 ) -> Any:
     """Make a value of the schema with these ids wherever a field of that name takes one."""
-    title = ""
-    while "$ref" in schema:
-        title = schema["$ref"].rpartition("/")[2]
-        schema = document["components"]["schemas"][title]
-    choices = [one for one in _choices(schema) if one.get("type") != "null"]
-    if choices:
-        return filled(choices[0], document, ids, name)
-    if schema.get("type") == "array":
-        return [filled(schema.get("items", {}), document, ids, name.removesuffix("s"))]
-    field = name.rpartition(".")[2]
-    if "properties" in schema:
-        return {
-            each: filled(sub, document, ids, f"{title or field}.{each}")
-            for each, sub in schema["properties"].items()
-        }
-    return ids[field] if field in ids else _plain(schema, name, field)
+    return fill(schema, document, ids, name, words=WORDS)
 
 
-def _plain(schema: dict[str, Any], name: str, field: str) -> Any:
-    """Make a value that no id fits: a word that is known for the field, or any of its type."""
-    for key in (name, field):
-        if key in _WORDS:
-            return copy.deepcopy(_WORDS[key])
-    if "const" in schema or "enum" in schema:
-        return schema.get("const", schema.get("enum", [None])[0])
-    kind = schema.get("type")
-    plain = {"integer": 1, "number": 1.0, "boolean": False, "object": {}, "string": "x"}
-    return plain.get(kind if isinstance(kind, str) else "string")
+def targets(operation: Operation, named: Mapping[str, str]) -> Iterator[str]:
+    """The path with the ids that fit its names; then with every other id there is."""
+    assert len(operation.in_path) <= 1, f"{operation}: fill more than one parameter here"
+    if not operation.in_path:
+        yield operation.path
+        return
+    (name,) = operation.in_path
+    fitting = [named[name]] if name in named else []
+    others = [one for one in named.values() if one not in fitting and "/" not in one]
+    if name == "order_id":
+        fitting.append(named["held_order_id"])
+    for value in [*fitting, *others]:
+        yield operation.path.replace(f"{{{name}}}", value.replace(" ", "%20"))
 
 
-def _choices(schema: dict[str, Any]) -> list[dict[str, Any]]:
-    groups = (schema.get(one) for one in ("anyOf", "oneOf", "allOf"))
-    found: list[dict[str, Any]] = next((one for one in groups if one), [])
+def sent_to(
+    operation: Operation, document: dict[str, Any], named: Mapping[str, str]
+) -> dict[str, Any]:
+    """Query and body with the ids wherever one fits."""
+    query = {name: filled({"type": "string"}, document, named, name) for name in operation.in_query}
+    if {"order_id", "offer_id"} <= query.keys():
+        del query["offer_id"]  # one or the other
+    known = {name: value for name, value in query.items() if value not in {None, "x"}}
+    found: dict[str, Any] = {"params": known}
+    if operation.body is not None:
+        found["json"] = filled(operation.body, document, named)
     return found
 
 
