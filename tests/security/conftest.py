@@ -113,6 +113,17 @@ async def strict(installation: Any, tenants_folder: Path) -> AsyncIterator[tuple
         yield side, await _sold(side)
 
 
+@pytest.fixture(scope="session")
+def sell() -> Any:
+    """What sells an order to each stage: ``await sell(kit, tenant)``."""
+
+    async def sold(kit: TestKit, tenant: Tenant) -> Belongings:
+        async with kit.http(tenant) as guest, kit.http(tenant, ["*"]) as staff:
+            return await _sold(Side(tenant, kit, guest, staff, guest))
+
+    return sold
+
+
 async def _sold(side: Side) -> Belongings:
     """Sell an order to each stage; gives what there is of it."""
     kit, tenant = side.kit, side.tenant

@@ -77,7 +77,13 @@ class Canaries:
         found |= {one for one in self._phrases if one in text}
         if found:
             allowed = "\n".join(sent)
-            found = {one for one in found if one not in allowed}
+            words = set(_WORD.findall(allowed))
+            found = {
+                one
+                for one in found
+                # "order ord_1" is no secret to who has asked for ord_1.
+                if one not in allowed and not words.intersection(_WORD.findall(one))
+            }
         return {self.origins[one] for one in found}
 
 

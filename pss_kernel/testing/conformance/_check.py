@@ -150,6 +150,8 @@ async def _phases(run: _Run, every: list[Element], mine: Side, other: Side) -> N
     }
     for phase, known in ((_OWN, own), (_FOREIGN, strange)):
         for element in every:
+            if phase == _FOREIGN and not element.asks_with:
+                continue
             made = _prepare(run, element, mine, known, phase)
             if made:
                 await _watched(run, made, mine)

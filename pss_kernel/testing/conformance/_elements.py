@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from pss_kernel.testing.conformance._interface import Operation, filled, operati
 
 __all__ = ["CannotRun", "Element", "Outcome", "Side", "elements_of"]
 
+_MOST_MOMENTS = 50
 _ACTOR = Actor("system", "conformance")
 
 
@@ -64,6 +66,8 @@ class Element:
     prepare: Callable[[Side, Mapping[str, str]], tuple[list[str], Callable[[], Awaitable[Outcome]]]]
     asks: tuple[str, ...] = ()
     """The names in its path: asked for with the other's values too."""
+    asks_with: bool = True
+    """Whether anything is sent to it at all."""
     ends: bool = False
     """Whether it takes something away, so that it runs last."""
 
@@ -192,7 +196,25 @@ def _value_of(kind: Any, known: Mapping[str, str], name: str, words: Mapping[str
         [kind], ref_template="#/components/schemas/{name}"
     )
     value = filled(schema, {"components": {"schemas": components}}, known, name, words=words)
+    for _ in range(_MOST_MOMENTS):
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            # The schema of a time without a zone says "string" only; the error says where.
+            said, _, place = str(error).partition(" - at `")
+            if said != "Invalid RFC3339 encoded datetime":
+                raise
+            value = _with_moment(value, re.findall(r"\w+", place.removeprefix("$")))
     return msgspec.convert(value, kind)
+
+
+def _with_moment(value: Any, path: list[str]) -> Any:
+    """The value with a moment at a place in it."""
+    if not path:
+        return "2030-06-15T12:00:00Z"
+    key: Any = int(path[0]) if isinstance(value, list) else path[0]
+    value[key] = _with_moment(value[key], path[1:])
+    return value
 
 
 def _shown(value: Any) -> str:
@@ -228,7 +250,8 @@ def _handler(kit: TestKit, handler: Handler, words: Mapping[str, Any]) -> Elemen
         )
 
         async def call() -> Outcome:
-            await deliver_to(kit.installation, handler, envelope)
+            fresh = msgspec.structs.replace(envelope, id=UUID(int=new_uuid7()))
+            await deliver_to(kit.installation, handler, fresh)
             return Outcome("")
 
         return [msgspec.json.encode(envelope).decode()], call
@@ -246,7 +269,7 @@ def _job(kit: TestKit, job: Job) -> Element:
 
         return [], call
 
-    return Element(f"job {job.name}", prepare)
+    return Element(f"job {job.name}", prepare, asks_with=False)
 
 
 def _files(kit: TestKit, declared: TenantFiles, folder: Path | None) -> Element:
@@ -274,4 +297,4 @@ def _files(kit: TestKit, declared: TenantFiles, folder: Path | None) -> Element:
 
         return [], call
 
-    return Element(f"files {declared.name}", prepare)
+    return Element(f"files {declared.name}", prepare, asks_with=False)

@@ -93,7 +93,8 @@ def filled(
             each: filled(sub, document, known, f"{title or field}.{each}", words=words)
             for each, sub in schema["properties"].items()
         }
-    if field in known and "string" in _kinds(schema) and not {"enum", "const"} & schema.keys():
+    free = "string" in _kinds(schema) and not {"enum", "const"} & schema.keys()
+    if field in known and free and schema.get("format", "uuid") == "uuid":
         return known[field]
     return _plain(schema, name, field, words)
 
