@@ -115,7 +115,7 @@ async def strict(installation: Any, tenants_folder: Path) -> AsyncIterator[tuple
 
 @pytest.fixture(scope="session")
 def sell() -> Any:
-    """What sells an order to each stage: ``await sell(kit, tenant)``."""
+    """Give the function that sells an order to each stage at an airline."""
 
     async def sold(kit: TestKit, tenant: Tenant) -> Belongings:
         async with kit.http(tenant) as guest, kit.http(tenant, ["*"]) as staff:
