@@ -15,7 +15,7 @@ from pss_kernel.tenancy._contents import tables_of
 
 __all__ = ["Canaries", "Values", "seed_tables", "values_of"]
 
-_KERNELS = {"event", "inbox", "idempotency"}
+_KERNELS = {"event", "inbox", "idempotency", "person_key"}
 _CANARY = re.compile(r"cnry[0-9a-f]{12}")
 _WORD = re.compile(r"[\w-]{6,}")
 _NO_SECRET = re.compile(r"[\d\s:.,TZ+/-]*|.{0,5}", re.DOTALL)  # times, numbers, short codes
