@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import asyncpg
 import pytest
 
 from pss_guarded import store
@@ -214,3 +215,16 @@ async def test_for_its_own_tenant_only(both: TestKit) -> None:
         with pytest.raises(Exception, match="permission denied"):
             async with both.unit_of_work(tenant) as uow:
                 await uow.hot(sql)
+
+
+async def test_plugins_with_roles_of_their_own(both: TestKit) -> None:
+    """A strict tenant's plugin seals and reads, and can't reach people's keys with SQL."""
+    tenant = await both.make_tenant(plugins=["guarded"], strict_plugins=True)
+    async with both.installation.unit_of_work(tenant, plugin="guarded") as uow:
+        ids = await store.write_visitors(uow, {"Ada": "+43 1 234567"})
+    async with both.installation.unit_of_work(tenant, plugin="guarded") as uow:
+        assert {ids["Ada"]: "+43 1 234567"} == await store.read_visitors(uow, [ids["Ada"]])
+        assert [ids["Ada"]] == await uow.erase_persons(ids["Ada"])
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with uow.savepoint():
+                await uow.hot("SELECT * FROM person_key")
