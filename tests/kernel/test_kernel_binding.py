@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -233,22 +234,23 @@ async def test_no_temporary_tables(either: TestKit) -> None:
 
 async def _cancelled_at(number: int, work: Callable[[], Awaitable[Any]]) -> bool:
     """Run and cancel where it waits for that time, counted from 0; whether it came so far."""
+    reached: list[int] = []
 
     class Watched:
         def __await__(self) -> Generator[Any, Any, Any]:
-            return _watched(work().__await__(), number)
+            return _watched(work().__await__(), number, reached)
 
     async def run() -> Any:
         return await Watched()
 
-    try:
+    with suppress(asyncio.CancelledError):
         await asyncio.ensure_future(run())
-    except asyncio.CancelledError:
-        return True
-    return False
+    return bool(reached)
 
 
-def _watched(steps: Generator[Any, Any, Any], number: int) -> Generator[Any, Any, Any]:
+def _watched(
+    steps: Generator[Any, Any, Any], number: int, reached: list[int]
+) -> Generator[Any, Any, Any]:
     """Pass on what a coroutine waits for, and cancel its task while it waits there."""
     task = asyncio.current_task()
     assert task is not None
@@ -262,6 +264,7 @@ def _watched(steps: Generator[Any, Any, Any], number: int) -> Generator[Any, Any
             return stopped.value
         if place == number:
             asyncio.get_running_loop().call_soon(task.cancel)
+            reached.append(place)
         place += 1
         sent, error = None, None
         try:
@@ -301,6 +304,32 @@ async def test_cancelled_at_every_await(either: TestKit) -> None:
     assert notes == traces == events >= 1  # what was cancelled during COMMIT may be there: whole
     async with either.unit_of_work(one) as uow:
         await uow.hot("DELETE FROM note WHERE body = 'of a request'")
+    await _bound(either, one, other)
+
+
+async def test_a_request_cancelled_at_every_await(either: TestKit) -> None:
+    """The same for a whole request over HTTP: its key and its note are there together, or not."""
+    one, other = await _two(either)
+    async with either.http(one, ["*"]) as client:
+        cancelled = 0
+
+        async def request() -> None:
+            headers = {"Idempotency-Key": f"key {cancelled}"}
+            await client.post("/v1/notes", json={"body": f"n {cancelled}"}, headers=headers)
+
+        while await _cancelled_at(cancelled, request):
+            cancelled += 1
+            async with either.unit_of_work(other) as uow:
+                (who,) = await uow.hot(_WHO)
+            assert (other.role, other.schema) == tuple(who)
+    assert cancelled >= 5
+    async with either.unit_of_work(one) as uow:
+        keys = {row["key"] for row in await uow.hot("SELECT key FROM idempotency")}
+        bodies = {row["body"] for row in await uow.hot("SELECT body FROM note")}
+    assert {f"n {number}" for number in range(cancelled + 1) if f"key {number}" in keys} == {
+        one for one in bodies if one.startswith("n ")
+    }
+    assert f"n {cancelled}" in bodies
     await _bound(either, one, other)
 
 
