@@ -130,12 +130,12 @@ def pooler(server_database: dict[str, Any]) -> Iterator[str]:
             user = "nobody"
             for path in (folder, folder / "users", folder / "ini"):
                 shutil.chown(path, user)
-        running = subprocess.Popen([program, folder / "ini"], user=user, stderr=subprocess.PIPE)
+        running = subprocess.Popen([program, folder / "ini"], user=user, stderr=subprocess.DEVNULL)
         try:
             yield app.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
         finally:
             running.terminate()
-            running.communicate()
+            running.wait()
 
 
 _POOLER = """
@@ -145,6 +145,7 @@ _POOLER = """
 listen_addr = 127.0.0.1
 listen_port = {port}
 unix_socket_dir =
+logfile = {folder}/log
 auth_type = scram-sha-256
 auth_file = {folder}/users
 pool_mode = transaction

@@ -41,6 +41,7 @@ __all__ = ["Seed", "check_isolation"]
 Seed = Callable[[TestKit, Tenant], Awaitable[Mapping[str, str] | None]]
 """Gives a tenant rows of its own; answers ids by the names of the fields they stand in."""
 
+_LONGEST_SECONDS = 60.0
 _OWN, _FOREIGN, _TOGETHER = "alone", "with the other's ids", "both at once"
 
 
@@ -190,7 +191,8 @@ async def _run(run: _Run, made: _Made, side: Side) -> Outcome | None:
     with doing(made.what), structlog.contextvars.bound_contextvars():
         async with settled():
             try:
-                outcome = await made.call()
+                async with asyncio.timeout(_LONGEST_SECONDS):
+                    outcome = await made.call()
             except Problem as error:
                 run.watch.note_error(error)
             except Exception as error:  # noqa: BLE001 - a plugin may fail in any way it likes
