@@ -7,6 +7,8 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,8 @@ from pss_kernel.installation import Installation, open_installation
 from pss_kernel.registry import Registry, _load
 from pss_kernel.testing import TestKit
 
-_CALLS = 2000
 _IN_ONE = 20  # calls in one unit of work
-_ROUNDS = 5  # the best one counts: the others were disturbed
+_ROUNDS = 60
 _ASK = "SELECT $1::text"
 
 
@@ -46,44 +47,49 @@ async def _measured() -> list[Figure]:
             lax, strict = [
                 await kit.make_tenant(plugins=["echo"], strict_plugins=one) for one in (False, True)
             ]
-            raw, raw_switching = await _raw(installation, lax, strict)
-            plain, bound = await _beginning(installation, lax)
             return [
-                Figure(
-                    "transaction bound to a tenant, with what its session had set reset",
-                    bound,
-                    "µs",
-                    plain,
-                    "the same bound without resetting",
-                ),
-                Figure(
-                    "hook call that asks the database once",
-                    await _hook_call(installation, lax),
-                    "µs",
-                    raw,
-                    "the statement on asyncpg",
-                ),
-                Figure(
-                    "the same with strict_plugins",
-                    await _hook_call(installation, strict),
-                    "µs",
-                    raw_switching,
-                    "statement and two changes of role on asyncpg",
-                ),
-                Figure(
-                    "round trips of such a call and its caller's next statement",
-                    await _round_trips(installation, lax),
-                    "",
-                ),
-                Figure(
-                    "the same with strict_plugins", await _round_trips(installation, strict), ""
-                ),
-                Figure(
-                    "hook call that asks the database nothing, strict_plugins",
-                    await _hook_call(installation, strict, asks=False),
-                    "µs",
-                ),
+                *await _costs(installation, lax, strict),
+                *await _trips(installation, lax, strict),
             ]
+
+
+async def _costs(installation: Installation, lax: Tenant, strict: Tenant) -> list[Figure]:
+    roles = installation.database.roles
+    switches = [
+        f"SELECT set_config('role', '{roles.plugin(strict.code, one)}', true)"
+        for one in ("echo", "notes")
+    ]
+    begin = lax.binding_as(lax.role)
+    without_reset = begin[begin.rindex("BEGIN") :]
+    async with installation.database.owner() as owner:
+        raw, raw_switching, called, called_strict, idle = await _fastest(
+            [
+                partial(_transaction, owner, begin, []),
+                partial(_transaction, owner, begin, switches),
+                partial(_hook_calls, installation, lax),
+                partial(_hook_calls, installation, strict),
+                partial(_hook_calls, installation, strict, asks=False),
+            ],
+            each=_IN_ONE,
+        )
+        plain, reset = await _fastest(
+            [partial(_one, owner, one) for one in (without_reset, begin)], each=_IN_ONE
+        )
+    both = "statement and two changes of role on asyncpg"
+    return [
+        Figure("transaction, session reset before", reset, "µs", plain, "without resetting"),
+        Figure("hook call, one statement", called, "µs", raw, "the statement on asyncpg"),
+        Figure("the same with strict_plugins", called_strict, "µs", raw_switching, both),
+        Figure("hook call, no statement, strict_plugins", idle, "µs"),
+    ]
+
+
+async def _trips(installation: Installation, lax: Tenant, strict: Tenant) -> list[Figure]:
+    name = "round trips of a hook call and its caller's next statement"
+    return [
+        Figure(name, await _round_trips(installation, lax), ""),
+        Figure("the same with strict_plugins", await _round_trips(installation, strict), ""),
+    ]
 
 
 async def _calls(uow: UnitOfWork, number: int, *, asks: bool) -> None:
@@ -106,16 +112,20 @@ async def _calls(uow: UnitOfWork, number: int, *, asks: bool) -> None:
         scripts.clear()
 
 
-async def _hook_call(installation: Installation, tenant: Tenant, *, asks: bool = True) -> float:
-    """Microseconds of a call with the statement that follows it."""
-    best = float("inf")
+async def _fastest(runs: Sequence[Callable[[], Awaitable[None]]], *, each: int = 1) -> list[float]:
+    """Microseconds of each at its best (the other times were disturbed), by turns."""
+    best = [float("inf")] * len(runs)
     for _ in range(_ROUNDS):
-        begun = time.perf_counter()
-        for _ in range(_CALLS // _IN_ONE // _ROUNDS):
-            async with installation.unit_of_work(tenant, plugin="notes") as uow:
-                await _calls(uow, _IN_ONE, asks=asks)
-        best = min(best, time.perf_counter() - begun)
-    return best / (_CALLS // _IN_ONE // _ROUNDS * _IN_ONE) * 1e6
+        for place, run in enumerate(runs):
+            begun = time.perf_counter()
+            await run()
+            best[place] = min(best[place], time.perf_counter() - begun)
+    return [one / each * 1e6 for one in best]
+
+
+async def _hook_calls(installation: Installation, tenant: Tenant, *, asks: bool = True) -> None:
+    async with installation.unit_of_work(tenant, plugin="notes") as uow:
+        await _calls(uow, _IN_ONE, asks=asks)
 
 
 async def _round_trips(installation: Installation, tenant: Tenant) -> float:
@@ -128,44 +138,6 @@ async def _round_trips(installation: Installation, tenant: Tenant) -> float:
             return float(len(statements) - before)
 
 
-async def _raw(installation: Installation, lax: Tenant, strict: Tenant) -> tuple[float, float]:
-    """The same statements on a connection of the driver's, without and with changes of role."""
-    roles = installation.database.roles
-    changes = [
-        f"SELECT set_config('role', '{roles.plugin(strict.code, one)}', true)"
-        for one in ("echo", "notes")
-    ]
-    found: list[float] = []
-    async with installation.database.owner() as owner:
-        for tenant, switches in ((lax, []), (strict, changes)):
-            best = float("inf")
-            for _ in range(_ROUNDS):
-                begun = time.perf_counter()
-                for _ in range(_CALLS // _IN_ONE // _ROUNDS):
-                    await _transaction(owner, tenant.binding_as(tenant.role), switches)
-                best = min(best, time.perf_counter() - begun)
-            found.append(best / (_CALLS // _IN_ONE // _ROUNDS * _IN_ONE) * 1e6)
-    return found[0], found[1]
-
-
-async def _beginning(installation: Installation, tenant: Tenant) -> tuple[float, float]:
-    """A transaction of one statement, bound without and with resetting the session before."""
-    with_reset = tenant.binding_as(tenant.role)
-    found: list[float] = []
-    async with installation.database.owner() as owner:
-        for begin in (with_reset[with_reset.rindex("BEGIN") :], with_reset):
-            best = float("inf")
-            for _ in range(_ROUNDS):
-                begun = time.perf_counter()
-                for _ in range(_CALLS // _ROUNDS):
-                    await owner.execute(begin)
-                    await owner.fetch(_ASK, "a")
-                    await owner.execute("COMMIT")
-                best = min(best, time.perf_counter() - begun)
-            found.append(best / (_CALLS // _ROUNDS) * 1e6)
-    return found[0], found[1]
-
-
 async def _transaction(owner: asyncpg.Connection, begin: str, switches: list[str]) -> None:
     await owner.execute(begin)
     for _ in range(_IN_ONE):
@@ -175,6 +147,14 @@ async def _transaction(owner: asyncpg.Connection, begin: str, switches: list[str
             rows: list[Any] = await owner.fetch(_ASK, value)
             assert value == rows[0][0]
     await owner.execute("COMMIT")
+
+
+async def _one(owner: asyncpg.Connection, begin: str) -> None:
+    """Transactions of one statement."""
+    for _ in range(_IN_ONE):
+        await owner.execute(begin)
+        await owner.fetch(_ASK, "a")
+        await owner.execute("COMMIT")
 
 
 if __name__ == "__main__":
