@@ -297,6 +297,8 @@ async def open_unit_of_work(
         installation.wake_relay(place.cell)
 
 
+_ATTEMPTS = 4
+
 # What the database says to somebody who comes too late: no more rights there, no table, no role.
 _TOO_LATE = (
     asyncpg.ReadOnlySQLTransactionError,
@@ -343,10 +345,10 @@ async def _commit(uow: UnitOfWork, binding: Binding) -> None:
 async def _begin(
     installation: Installation, tenant: Tenant, plugin: str
 ) -> tuple[AsyncConnection, asyncpg.Connection]:
-    """A pooled connection with the tenant bound; a stale one is replaced once."""
+    """A pooled connection with the tenant bound; a stale one is replaced."""
     engine = installation.cells[tenant.cell].engine
     role = first_role(tenant, installation.database.roles, plugin)
-    for attempt in (1, 2):
+    for attempt in range(1, _ATTEMPTS + 1):
         connection = await engine.connect()
         try:
             raw = await connection.get_raw_connection()
@@ -358,9 +360,21 @@ async def _begin(
             if attempt == 1 and disconnected(error):
                 await engine.dispose()  # the others in the pool are as stale as this one
                 continue
+            if attempt < _ATTEMPTS and _has_old_roles(error):
+                continue
             raise
         return connection, driver
     raise AssertionError  # pragma: no cover - the loop returns or raises
+
+
+def _has_old_roles(error: BaseException) -> bool:
+    """Whether the connection may not know yet that its login has been given the tenant's role.
+
+    PostgreSQL keeps a list of the roles that a login is a member of in each connection. A role
+    that is given while a connection makes that list (which takes a while with a thousand tenants)
+    is missing there until the next one is given; in another connection it is not.
+    """
+    return isinstance(error, asyncpg.InsufficientPrivilegeError) and "set role" in str(error)
 
 
 async def _abandon(connection: AsyncConnection, driver: asyncpg.Connection) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import event
 
 from pss_kernel import Conflict, Invalid
 from pss_kernel.installation import Installation
+from pss_kernel.persistence._embedded import EmbeddedPostgres
 from pss_kernel.persistence._migrations import upgrade_control
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy._file import InvalidTenant
@@ -162,6 +165,29 @@ class TestSharedRights:
             await self._write(either, tenant)
         await upgrade_control(database)
         await self._write(either, tenant)
+
+    async def test_a_connection_that_does_not_know_yet(self, kit: TestKit) -> None:
+        """A connection that has an old list of roles is replaced by one that knows the new one."""
+        tenant = await kit.make_tenant(plugins=["notes"])
+        database = kit.installation.database
+        server = EmbeddedPostgres(kit.installation.config.data_dir)
+        grant = f'GRANT "{tenant.role}" TO "{database.roles.app}"'
+        replaced = []
+
+        def give(*_: Any) -> None:
+            url = database.owner_url.render_as_string()
+            command = [str(server.program("psql")), "--quiet", f"--command={grant}", url]
+            replaced.append(subprocess.run(command, check=True))
+
+        async with database.owner() as owner:
+            await owner.execute(f'REVOKE "{tenant.role}" FROM "{database.roles.app}"')
+        pool = database.engine.sync_engine.pool
+        event.listen(pool, "invalidate", give)
+        try:
+            await self._write(kit, tenant)
+        finally:
+            event.remove(pool, "invalidate", give)
+        assert 1 == len(replaced)
 
     @staticmethod
     async def _write(kit: TestKit, tenant: Any) -> None:
