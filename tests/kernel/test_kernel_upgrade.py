@@ -16,8 +16,7 @@ from pss_kernel import Tenant
 from pss_kernel.installation import Installation
 from pss_kernel.persistence._migrations import revisions_of
 from pss_kernel.registry import Registry
-from pss_kernel.tenancy import _provision
-from pss_kernel.tenancy._provision import enable_pending
+from pss_kernel.tenancy._pending import enable_pending
 from pss_kernel.testing import TestKit
 
 _NEXT = """
@@ -114,7 +113,7 @@ async def _handled(kit: TestKit, tenant: Tenant) -> int:
 
 @pytest.mark.parametrize("meanwhile", ["disabled", "quarantined"])
 async def test_an_upgrade_does_not_enable(
-    kit: TestKit, upgraded: Installation, meanwhile: str, monkeypatch: pytest.MonkeyPatch
+    kit: TestKit, upgraded: Installation, meanwhile: str
 ) -> None:
     """What was switched off after the new process had looked stays off, tables and all."""
     tenant = await kit.make_tenant(plugins=["notes"])
@@ -125,7 +124,7 @@ async def test_an_upgrade_does_not_enable(
             *(tenant.code, meanwhile),
         )
     assert "notes" in upgraded.directory.by_code(tenant.code).enabled
-    await _provision.enable_pending(upgraded)
+    await enable_pending(upgraded)
     async with kit.installation.database.owner() as owner:
         row = await owner.fetchrow(
             "SELECT state, revision FROM pss.tenant_plugin WHERE tenant = $1 AND plugin = 'notes'",
