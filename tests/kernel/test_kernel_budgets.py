@@ -10,7 +10,7 @@ import pytest
 
 from pss_kernel import Conflict, NotFound, Unavailable
 from pss_kernel.errors import PluginBusy
-from pss_kernel.persistence._binding import TransactionFailed
+from pss_kernel.persistence._binding import TransactionFailed, UnitOfWorkEnded
 from pss_kernel.registry import Registry
 from pss_kernel.resilience import Call
 from pss_kernel.testing import TestKit
@@ -77,9 +77,9 @@ async def test_a_unit_left_open_is_undone(rogue_kit: TestKit) -> None:
             async with work.begin() as other:
                 await store.leave_trace(other, "left", "closed")
         assert ["closed"] == await traces(scene, "left")
-        with pytest.raises(RuntimeError, match="rolled back"):
+        with pytest.raises(UnitOfWorkEnded, match="rolled back"):
             await left.__aexit__(None, None, None)
-        with pytest.raises(RuntimeError, match="has ended"):
+        with pytest.raises(UnitOfWorkEnded):
             await work.begin().__aenter__()
         assert 1 == rogue_kit.installation.meters.of(scene.bad.code, "rogue").recent().leaks
 
@@ -151,3 +151,37 @@ async def test_not_found_in_a_hook(rogue_kit: TestKit) -> None:
             await uow.call(title_of, body="x")
         with pytest.raises(NotFound):
             await store.read_note(uow, "nothing")
+
+
+async def test_a_unit_begun_while_its_work_ends(rogue_kit: TestKit) -> None:
+    """One that a task of the plugin's still waits for is not handed out afterwards."""
+    tenant = await rogue_kit.make_tenant(plugins=["rogue"])
+    installation = rogue_kit.installation
+    async with contextlib.AsyncExitStack() as held:
+        for _ in range(installation.meters.limits.units):
+            await held.enter_async_context(installation.unit_of_work(tenant, plugin="rogue"))
+        async with installation.work(tenant, plugin="rogue") as work:
+            beginning = asyncio.create_task(work.begin().__aenter__())
+            await asyncio.sleep(0)  # it stands in the queue now
+    with pytest.raises(UnitOfWorkEnded):
+        await beginning
+    assert 0 == installation.meters.of(tenant.code, "rogue").open_units
+
+
+async def test_a_broken_transaction_counts_once(rogue_kit: TestKit) -> None:
+    """Also where the commit that finds out is made by the plugin's own call."""
+    tenant = await rogue_kit.make_tenant(plugins=["rogue"])
+
+    async def go_on_regardless() -> None:
+        async with (
+            rogue_kit.installation.work(tenant, plugin="rogue") as work,
+            Call(rogue_kit.installation, tenant, "rogue", 5.0),
+            work.begin() as uow,
+        ):
+            with contextlib.suppress(asyncpg.PostgresError):
+                await uow.hot("SELECT 1 / 0")
+
+    with pytest.raises(TransactionFailed):
+        await go_on_regardless()
+    counts = rogue_kit.installation.meters.of(tenant.code, "rogue").recent()
+    assert (1, 1) == (round(counts.calls), round(counts.failures))
