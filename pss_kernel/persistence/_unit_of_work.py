@@ -337,8 +337,8 @@ async def _commit(uow: UnitOfWork, binding: Binding) -> None:
     culprit = uow.broken_by or uow.plugin
     try:
         await binding.commit(culprit)
-    except TransactionFailed:
-        uow.installation.breaker.failed(uow.tenant, culprit)
+    except TransactionFailed as error:
+        uow.installation.breaker.failed(uow.tenant, culprit, error)
         raise
 
 

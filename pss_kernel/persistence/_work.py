@@ -16,6 +16,7 @@ import structlog
 
 from pss_kernel.errors import Conflict, IdempotencyMismatch, PluginBusy
 from pss_kernel.keys._secret import encode_secret
+from pss_kernel.persistence._binding import UnitOfWorkEnded
 from pss_kernel.persistence._unit_of_work import Correlation, UnitOfWork, open_unit_of_work
 from pss_kernel.resilience import blame
 from pss_kernel.tenancy._tenant import KERNEL
@@ -124,6 +125,9 @@ class _Unit:
             blame(error, KERNEL)  # waiting for a connection is not the plugin's doing
             raise
         self._work._open.add(self)  # noqa: SLF001 - the other half of the class
+        if self._work._ended:  # noqa: SLF001 - while this one waited for a connection
+            await self.roll_back()
+            raise _ended(self._work.plugin)
         return uow
 
     async def __aexit__(
@@ -134,7 +138,7 @@ class _Unit:
     ) -> bool | None:
         if self not in self._work._open:  # noqa: SLF001 - the other half of the class
             if error is None:
-                raise RuntimeError("This was rolled back when its request, event or job ended.")
+                raise _ended(self._work.plugin)
             return None
         self._work._open.discard(self)  # noqa: SLF001 - the other half of the class
         return await self._transaction.__aexit__(kind, error, traceback)
@@ -144,6 +148,13 @@ class _Unit:
         abandoned = _LeftOpen()
         with contextlib.suppress(_LeftOpen):
             await self.__aexit__(_LeftOpen, abandoned, None)
+
+
+def _ended(plugin: str) -> UnitOfWorkEnded:
+    return UnitOfWorkEnded(
+        f"The plugin {plugin!r} used its work after the request, event or job had ended.",
+        mend="What it had begun was rolled back; do such things in an event's handler or a job.",
+    )
 
 
 class _LeftOpen(Exception):  # noqa: N818 - not an error of anybody: how a forgotten unit ends
@@ -194,7 +205,7 @@ class Work:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[UnitOfWork]:
         if self._ended:
-            raise RuntimeError("The request, event or job that this work was for has ended.")
+            raise _ended(self.plugin)
         if len(self._open) >= self.installation.meters.limits.units:
             raise PluginBusy(  # it would wait for itself
                 f"The plugin {self.plugin!r} has {len(self._open)} units of work open at once.",
@@ -221,8 +232,8 @@ class Work:
         left = list(self._open)
         if not left:
             return
-        for unit in left:
-            await unit.roll_back()
+        # Whatever becomes of one, the others are ended as well.
+        await asyncio.gather(*(unit.roll_back() for unit in left), return_exceptions=True)
         facts = {"tenant": self.tenant.code, "plugin": self.plugin}
         _log.warning("units_left_open", units=len(left), actor=self.actor.label, **facts)
         meter = self.installation.meters.of(self.tenant.code, self.plugin)

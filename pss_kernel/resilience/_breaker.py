@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pss_kernel.config import KERNEL
 from pss_kernel.errors import TenantUnknown
+from pss_kernel.resilience._call import counted
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -72,8 +73,9 @@ class Breaker:
                 self._quarantine(tenant, plugin, reason), name=f"pss quarantine {plugin}"
             )
 
-    def failed(self, tenant: Tenant, plugin: str) -> None:
-        """Count a failure that showed itself only after the plugin's call had ended."""
+    def failed(self, tenant: Tenant, plugin: str, error: BaseException) -> None:
+        """Count a failure that shows itself at the commit, perhaps after the plugin's call."""
+        counted(error)
         self._installation.meters.of(tenant.code, plugin).failed()
         self.judge(tenant, plugin)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pss_kernel.installation import Installation
     from pss_kernel.tenancy import Tenant
 
-__all__ = ["Call", "blame"]
+__all__ = ["Call", "blame", "counted"]
 
 _SERVER_ERROR = 500
 
@@ -25,6 +25,13 @@ def blame(error: BaseException, plugin: str) -> str:
         error.pss_plugin = plugin  # type: ignore[attr-defined]  # travels with the error
     named: str = error.pss_plugin  # type: ignore[attr-defined]
     return named
+
+
+def counted(error: BaseException) -> bool:
+    """Whether the error was counted before; from now on it was."""
+    before: bool = getattr(error, "pss_counted", False)
+    error.pss_counted = True  # type: ignore[attr-defined]  # travels with the error
+    return before
 
 
 class Call:
@@ -122,11 +129,9 @@ class Call:
                 bad = True
         elif self.failed or (error is not None and _is_failure(error)):
             culprit = self.plugin if error is None else blame(error, self.plugin)
-            bad = not getattr(error, "pss_counted", False)  # an inner call may have counted it
+            bad = error is None or not counted(error)  # an inner call may have counted it
             if bad:
                 installation.meters.of(code, culprit).failed(self._subject)
-            if error is not None:
-                error.pss_counted = True  # type: ignore[attr-defined]  # travels with the error
         if bad or counts.database_seconds > installation.meters.limits.database_seconds > 0:
             installation.breaker.judge(self._tenant, culprit)
         return culprit

@@ -43,7 +43,9 @@ async def plugin_states(
     installed here, one whose tables or version are behind, and one for which events wait.
     """
     waiting: dict[tuple[str, str], int] = {}
-    for database in installation.cells.values():
+    for name, database in installation.cells.items():
+        if name in installation.directory.unreachable:
+            continue  # what was known of its tenants is shown, what waits there can't be
         async with database.owner() as owner:
             rows = await owner.fetch(_WAITING)
         waiting |= {(row["tenant"], row["plugin"]): row["events"] for row in rows}

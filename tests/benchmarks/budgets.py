@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -16,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from figure import Figure
+from figure import Figure, show
 
 from pss_kernel import Plugin, UnitOfWork
 from pss_kernel.config import Config
@@ -57,7 +56,8 @@ async def _measure(folder: Path) -> list[Figure]:
     plugin = Plugin("bench", version="1.0", package="bench")
     plugin.hooks.append(HookImplementation("bench", asked, _answer, 100, ("value",)))
     config = Config(data_dir=folder, log_level="critical")
-    async with open_installation(config, Registry([plugin])) as installation:
+    async with open_installation(config, Registry([])) as installation:
+        installation.registry = Registry([plugin])  # made here, so it has no package to look into
         tenant = await TestKit(installation).make_tenant(code="bench")
         tenant.plugins["bench"] = PluginState("enabled", datetime.now(UTC), "1.0", None, None, {})
         async with installation.unit_of_work(tenant, plugin="bench") as uow:
@@ -102,7 +102,7 @@ async def _hooks(uow: UnitOfWork) -> Figure:
 
 
 async def _statements(uow: UnitOfWork) -> list[Figure]:
-    driver = uow._driver
+    driver = uow._binding.open("bench")
 
     async def bare() -> None:
         await driver.fetch("SELECT 1")
@@ -173,6 +173,4 @@ async def _microseconds(call: Callable[[], Awaitable[Any]], times: int) -> float
 
 
 if __name__ == "__main__":
-    for one in figures():
-        beside = f"  of {one.limit:.2f} ({one.limit_name})" if one.limit is not None else ""
-        sys.stdout.write(f"{one.name:28}{one.value:>10.2f} {one.unit}{beside}\n")
+    show(figures())

@@ -26,6 +26,8 @@ from pss_kernel.testing import TestKit
 INSTALLED = Path(__file__).parent / "installed"
 sys.path[:0] = [str(INSTALLED), str(Path(__file__).parents[1] / "support")]
 
+from pss_rogue.scene import beside, put_away  # noqa: E402 - a package of that folder
+
 
 @pytest.fixture(autouse=True)
 def _logging() -> None:
@@ -100,6 +102,36 @@ def either(request: pytest.FixtureRequest) -> TestKit:
     """The test kit, on the embedded database and then on the server."""
     name = "installation" if request.param == "embedded" else "on_server"
     return TestKit(request.getfixturevalue(name))
+
+
+@pytest.fixture(scope="session")
+def with_rogue() -> Registry:
+    """The plugins of these tests, and one that does wrong."""
+    names = ("notes", "echo", "rogue")
+    return Registry(_load(EntryPoint(one, f"pss_{one}:plugin", "pss.plugins")) for one in names)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def rogue_kit(installation: Installation, with_rogue: Registry) -> AsyncIterator[TestKit]:
+    """An installation with a plugin that does wrong, quick to quarantine it."""
+    async with beside(installation, with_rogue) as made:
+        yield made
+    await put_away(installation)
+
+
+@pytest.fixture(params=["installation", "on_server"])
+def opened(request: pytest.FixtureRequest) -> Installation:
+    """On the embedded database, and then on the server."""
+    found: Installation = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def each_rogue_kit(opened: Installation, with_rogue: Registry) -> AsyncIterator[TestKit]:
+    """The same as ``rogue_kit``, on both."""
+    async with beside(opened, with_rogue) as made:
+        yield made
+    await put_away(opened)
 
 
 @pytest.fixture

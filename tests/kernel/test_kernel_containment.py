@@ -101,6 +101,7 @@ async def test_an_event_waits_for_a_plugin_that_is_not_loaded(kit: TestKit) -> N
         waiting = await owner.fetch(
             "SELECT plugin, event_id FROM pss.event_waiting WHERE tenant = $1", tenant.code
         )
+        await owner.execute("UPDATE pss.tenant_plugin SET state = 'disabled' WHERE plugin = 'gone'")
     assert [("gone", envelope.id)] == [tuple(row) for row in waiting]
 
 
