@@ -11,7 +11,7 @@ import asyncpg
 from pss_kernel.errors import Conflict
 from pss_kernel.rollout._apply import Limits, MigrationHalted
 from pss_kernel.rollout._health import HealthCheck, Report
-from pss_kernel.rollout._pending import Batch, Catalogue, behind, chosen
+from pss_kernel.rollout._pending import Batch, Catalogue, behind, chosen, note_versions
 from pss_kernel.rollout._record import Run, alone, last_run, members_of, new_run
 from pss_kernel.rollout._traffic import busiest
 from pss_kernel.rollout._wave import Wave
@@ -70,6 +70,7 @@ async def run_migrations(installation: Installation, options: Options, report: R
     """
     catalogue = Catalogue(installation.registry, options.plugins)
     async with alone(installation.database) as control:
+        await note_versions(installation, catalogue, options.tenants)
         await installation.directory.refresh()
         waiting = chosen(installation, behind(installation, catalogue), options.tenants)
         before = await last_run(control)

@@ -372,8 +372,19 @@ async def test_the_plan_is_grouped(versions: Versions) -> None:
     assert (3, 0, 1) == (status.migrated, status.pending, status.ahead)
 
 
-async def test_one_run_at_a_time(versions: Versions) -> None:
+async def test_a_version_without_a_revision(versions: Versions) -> None:
+    """A version that changes no table is written down all the same; nothing is pending."""
+    old = await versions.using(versions.plugin("1", _TABLE))
+    (tenant,) = await versions.tenants(old, 1)
+    new = await versions.using(versions.plugin("1.1", _TABLE))
+    assert "nothing" == (await versions.run(new)).state
+    await new.directory.refresh()
+    assert "1.1" == new.directory.by_code(tenant.code).plugins[versions.name].version
+
+
+async def test_one_run_at_a_time(versions: Versions, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second one is refused while the first is at work."""
+    monkeypatch.setattr("pss_kernel.rollout._record._PATIENCE_SECONDS", 0)
     async with alone(versions.kit.installation.database):
         with pytest.raises(Conflict, match="at work"):
             await versions.run(versions.kit.installation)
