@@ -372,6 +372,21 @@ async def test_the_plan_is_grouped(versions: Versions) -> None:
     assert (3, 0, 1) == (status.migrated, status.pending, status.ahead)
 
 
+async def test_one_that_moves_is_left_out(versions: Versions) -> None:
+    """A tenant that is being moved or deleted is not touched; later it is migrated."""
+    old = await versions.using(versions.plugin("1", _TABLE))
+    moving, _ = await versions.tenants(old, 2)
+    new = await versions.using(versions.plugin("2", _TABLE, _COLUMN))
+    go_to = "UPDATE pss.placement SET state = $2 WHERE tenant = $1"
+    async with versions.kit.installation.database.owner() as owner:
+        await owner.execute(go_to, moving.code, "moving")
+        assert ("done", 1) == ((first := await versions.run(new)).state, first.migrated)
+        assert ["0001", "0002"] == await versions.revisions()
+        await owner.execute(go_to, moving.code, "active")
+    again = await versions.run(new)
+    assert ("done", 1, False) == (again.state, again.migrated, again.continued)
+
+
 async def test_a_version_without_a_revision(versions: Versions) -> None:
     """A version that changes no table is written down all the same; nothing is pending."""
     old = await versions.using(versions.plugin("1", _TABLE))
