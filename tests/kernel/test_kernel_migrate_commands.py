@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from pss_kernel.installation import Installation
 from pss_kernel.plugin import Plugin
 from pss_kernel.registry import Registry
 from pss_kernel.testing import TestKit
-from pss_outside.versions import made_plugin
+from pss_outside.versions import made_plugin, switch_off
 
 _TABLE = 'op.execute("CREATE TABLE stock (name text PRIMARY KEY)")'
 _COLUMN = 'op.execute("ALTER TABLE stock ADD COLUMN unit text")'
@@ -78,18 +78,20 @@ class Commands:
         return json.loads(out)
 
 
-@pytest.fixture
-def migrate(
+@pytest_asyncio.fixture(loop_scope="session")
+async def migrate(
     installation: Installation,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Iterator[Commands]:
-    """With a plugin that no other test has."""
+) -> AsyncIterator[Commands]:
+    """With a plugin that no other test has, and no tenant misses afterwards."""
     sys.path.append(str(tmp_path))
-    yield Commands(installation, tmp_path, monkeypatch, capsys)
+    made = Commands(installation, tmp_path, monkeypatch, capsys)
+    yield made
     sys.path.remove(str(tmp_path))
     installed_plugins.cache_clear()
+    await switch_off(installation, made.name)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

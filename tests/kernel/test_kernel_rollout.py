@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import structlog
 
 from pss_api.traffic import TrafficCounter
@@ -29,7 +30,7 @@ from pss_kernel.rollout._record import alone
 from pss_kernel.rollout._run import Options, Outcome, cohorts, run_migrations
 from pss_kernel.rollout._statements import Lock
 from pss_kernel.testing import TestKit
-from pss_outside.versions import made_plugin
+from pss_outside.versions import made_plugin, switch_off
 
 _TABLE = 'op.execute("CREATE TABLE stock (name text PRIMARY KEY, left_over bigint)")'
 _COLUMN = 'op.execute("ALTER TABLE stock ADD COLUMN unit text")'
@@ -119,12 +120,14 @@ def _migration(installation: Installation, owner: Any, tenant: Tenant) -> Tenant
     return TenantMigration(owner, tenant, roles, catalogue, Limits(), asyncio.Lock())
 
 
-@pytest.fixture
-def versions(either: TestKit, tmp_path: Path) -> Iterator[Versions]:
-    """A plugin that no other test has, in any version."""
+@pytest_asyncio.fixture(loop_scope="session")
+async def versions(either: TestKit, tmp_path: Path) -> AsyncIterator[Versions]:
+    """A plugin that no other test has, in any version; no tenant misses it afterwards."""
     sys.path.append(str(tmp_path))
-    yield Versions(either, tmp_path)
+    made = Versions(either, tmp_path)
+    yield made
     sys.path.remove(str(tmp_path))
+    await switch_off(either.installation, made.name, made.shop)
 
 
 async def test_everything_is_brought_up(versions: Versions) -> None:
