@@ -17,7 +17,7 @@ import structlog
 from pss_api.traffic import TrafficCounter
 from pss_kernel import Tenant, migration_health
 from pss_kernel.config import Config
-from pss_kernel.errors import Conflict
+from pss_kernel.errors import Conflict, Invalid
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.plugin import Plugin
 from pss_kernel.registry import Registry
@@ -180,6 +180,8 @@ async def test_canaries_go_first_and_can_halt_it(versions: Versions, tmp_path: P
     new = await versions.using(versions.plugin("2", _TABLE, _COLUMN))
     given, verdict = tmp_path / "given", tmp_path / "verdict"
     verdict.write_text("echo 'sales have stopped'; exit 3")
+    with pytest.raises(Invalid, match="Nothing is pending for the canaries ghost"):
+        await versions.run(new, canaries=(tenants[2].code, "ghost"))
     script = tmp_path / "check.sh"
     script.write_text(f"cat >> {given}\n. {verdict}\n")
     options = {
