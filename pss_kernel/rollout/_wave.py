@@ -131,9 +131,11 @@ class Wave:
         except MigrationHalted as failure:
             self._ended.append((tenant.code, "failed", None, failure.detail))
             raise MigrationHalted(f"{tenant.code}: {failure.detail}") from failure
-        except (OSError, asyncpg.InterfaceError) as error:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             self._ended.append((tenant.code, "failed", None, repr(error)))
-            raise MigrationHalted(f"{tenant.code}: the database has gone: {error!r}") from error
+            raise MigrationHalted(
+                f"{tenant.code}: the database can't be reached: {error!r}"
+            ) from error
         self._ended.append((tenant.code, "migrated", seconds, None))
         self.done += 1
 

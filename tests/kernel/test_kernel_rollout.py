@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 import structlog
@@ -375,6 +376,23 @@ async def test_the_plan_is_grouped(versions: Versions) -> None:
     await old.directory.refresh()
     (status,) = plugin_statuses(old, Catalogue(old.registry, [versions.name]))
     assert (3, 0, 1) == (status.migrated, status.pending, status.ahead)
+
+
+async def test_a_database_that_refuses(versions: Versions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that can't be had halts the run like a migration that fails."""
+    old = await versions.using(versions.plugin("1", _TABLE))
+    await versions.tenants(old, 2)
+    new = await versions.using(versions.plugin("2", _TABLE, _COLUMN))
+
+    async def refused(*_: Any) -> None:
+        raise asyncpg.TooManyConnectionsError("sorry, too many clients already")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pss_kernel.rollout._wave.Owners.of", refused)
+        outcome = await versions.run(new)
+    assert ("halted", 0, 2) == (outcome.state, outcome.migrated, outcome.waiting)
+    assert "too many clients already" in str(outcome.reason)
+    assert ("done", 2) == ((again := await versions.run(new)).state, again.migrated)
 
 
 async def test_one_that_moves_is_left_out(versions: Versions) -> None:
