@@ -170,7 +170,7 @@ def lint(
             )
         number = sum(len(catalogue.revisions(name)) for name in catalogue.folders)
         sys.stdout.write(
-            f"{number} revisions of {len(catalogue.folders)} plugins, {len(refused)} refused, "
+            f"{number} revisions looked at, {len(refused)} refused, "
             f"{len(findings) - len(refused)} allowed.\n"
         )
     if refused:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 from pss_kernel.errors import Invalid, Problem
 from pss_kernel.rollout._traffic import Traffic, fared
 from pss_kernel.rollout.contracts import migration_health
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HealthCheck", "Report"]
 
+_log = structlog.get_logger("pss.rollout")
 Report = Callable[[str, int, int], None]
 _LOOK_SECONDS = 1.0
 _CHECK_SECONDS = 600.0
@@ -73,6 +76,8 @@ class HealthCheck:
             fault = self.fault_of(traffic)
             left = began + self.watch - loop.time()
             if left <= 0 or (fault and traffic.requests >= _ENOUGH):
+                if self.watch and not traffic.requests:
+                    _log.warning("no_requests_seen", tenants=len(tenants), seconds=self.watch)
                 return fault
             report("Watching requests", round(self.watch - left), max(1, round(self.watch)))
             await asyncio.sleep(min(_LOOK_SECONDS, left))

@@ -18,10 +18,17 @@ if TYPE_CHECKING:
     from pss_kernel.installation import Installation
     from pss_kernel.tenancy import Tenant
 
-__all__ = ["LIVE", "Batch", "Catalogue", "behind", "chosen"]
+__all__ = ["LIVE", "Batch", "Catalogue", "behind", "chosen", "note_versions"]
 
 LIVE = ("enabled", "quarantined")
 """The states in which a plugin's tables are kept up to date; enabling does it for the others."""
+
+_VERSIONS = """
+UPDATE pss.tenant_plugin p SET version = i.version
+FROM unnest($1::text[], $2::text[], $3::text[]) AS i(plugin, version, head)
+WHERE p.plugin = i.plugin AND p.state = ANY($4) AND p.revision IS NOT DISTINCT FROM i.head
+  AND p.version IS DISTINCT FROM i.version AND ($5::text[] IS NULL OR p.tenant = ANY($5))
+"""
 
 Batch = dict[str, tuple[Revision, ...]]
 """Revisions to apply, oldest first, by plugin, those that others need first."""
@@ -92,6 +99,24 @@ def behind(installation: Installation, catalogue: Catalogue) -> dict[Tenant, Bat
             if lacking:
                 found[tenant] = lacking
     return found
+
+
+async def note_versions(
+    installation: Installation, catalogue: Catalogue, codes: Iterable[str] | None
+) -> None:
+    """Write down the installed version where a plugin's tables need nothing for it."""
+    wanted = None if codes is None else list(codes)
+    names = list(catalogue.folders)
+    for cell in {tenant.cell for tenant in installation.directory}:  # not one that is away
+        async with installation.cells[cell].owner() as owner:
+            await owner.execute(
+                _VERSIONS,
+                names,
+                [catalogue.versions[name] for name in names],
+                [catalogue.heads[name] for name in names],
+                list(LIVE),
+                wanted,
+            )
 
 
 def chosen(

@@ -6,6 +6,8 @@ which the migration wrote itself; here stands who goes with whom, and how far th
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from pss_kernel.persistence import Database
 __all__ = ["Member", "Run", "alone", "last_run", "members_of", "new_run", "run_is_active"]
 
 _ALONE = "hashtextextended('pss migrate run', 0)"
+_PATIENCE_SECONDS = 5.0
+_LOOK_SECONDS = 0.1
 _LAST = """
 SELECT run_id, state, heads, scope, passed, reason, started_at, ended_at
 FROM pss.migration_run ORDER BY run_id DESC LIMIT 1
@@ -116,10 +120,16 @@ class Run:
 async def alone(database: Database) -> AsyncIterator[asyncpg.Connection]:
     """A connection to the control cell that only one run at a time has; it ends with its process.
 
-    Raises Conflict where another run has it.
+    Raises Conflict where another run has it. One that was killed a moment ago has it until the
+    server has noticed, so this waits for a few seconds.
     """
     async with database.owner() as control:
-        if not await control.fetchval(f"SELECT pg_try_advisory_lock({_ALONE})"):
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while not (mine := await control.fetchval(f"SELECT pg_try_advisory_lock({_ALONE})")):
+            if time.monotonic() > until:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        if not mine:
             raise Conflict(
                 "Another 'pss migrate run' is at work.",
                 code="migration-running",

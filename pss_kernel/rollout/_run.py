@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from pss_kernel.errors import Conflict
+from pss_kernel.errors import Conflict, Invalid
 from pss_kernel.rollout._apply import Limits, MigrationHalted
 from pss_kernel.rollout._health import HealthCheck, Report
-from pss_kernel.rollout._pending import Batch, Catalogue, behind, chosen
+from pss_kernel.rollout._pending import Batch, Catalogue, behind, chosen, note_versions
 from pss_kernel.rollout._record import Run, alone, last_run, members_of, new_run
 from pss_kernel.rollout._traffic import busiest
 from pss_kernel.rollout._wave import Wave
@@ -70,6 +70,7 @@ async def run_migrations(installation: Installation, options: Options, report: R
     """
     catalogue = Catalogue(installation.registry, options.plugins)
     async with alone(installation.database) as control:
+        await note_versions(installation, catalogue, options.tenants)
         await installation.directory.refresh()
         waiting = chosen(installation, behind(installation, catalogue), options.tenants)
         before = await last_run(control)
@@ -80,13 +81,27 @@ async def run_migrations(installation: Installation, options: Options, report: R
         elif not waiting:
             return Outcome("nothing")
         else:
-            run = await new_run(control, catalogue.installed, options.scope)
+            codes = [one.code for one in waiting]
+            _check_canaries(options, codes)
             canaries = options.canaries or await pick_canaries(
                 installation, list(waiting), options.canary_share
             )
-            await run.add_waves(control, 0, cohorts([one.code for one in waiting], canaries))
+            async with control.transaction():  # a run without its waves would be one great wave
+                run = await new_run(control, catalogue.installed, options.scope)
+                await run.add_waves(control, 0, cohorts(codes, canaries))
         return await _Running(installation, control, run, catalogue, options, report).through(
             continued=continued
+        )
+
+
+def _check_canaries(options: Options, codes: Sequence[str]) -> None:
+    """Raises Invalid for one that would not go first, because it does not go at all."""
+    idle = sorted(set(options.canaries) - set(codes))
+    if idle:
+        raise Invalid(
+            f"Nothing is pending for the canaries {', '.join(idle)}.",
+            code="nothing-pending",
+            mend="Name others: 'pss migrate plan' shows who is behind.",
         )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from pss_kernel.errors import TenantUnknown, Unavailable
 from pss_kernel.rollout._apply import Limits, MigrationHalted, TenantMigration
 from pss_kernel.rollout._pending import Catalogue
 from pss_kernel.rollout._record import Run
@@ -102,7 +103,20 @@ class Wave:
         if failures:
             raise failures[0]
 
+    def _still_there(self, tenant: Tenant) -> bool:
+        """Whether it is where it was, as far as every process knows within a second.
+
+        Whoever moves or deletes a tenant says so and waits for that long before it begins.
+        """
+        try:
+            known = self._installation.directory.by_code(tenant.code)
+        except (TenantUnknown, Unavailable):
+            return False
+        return known.placement == "active" and known.cell == tenant.cell
+
     async def _one(self, tenant: Tenant, owners: Owners) -> None:
+        if not self._still_there(tenant):
+            return
         try:
             owner = await owners.of(tenant.cell)
             migration = TenantMigration(
@@ -117,9 +131,11 @@ class Wave:
         except MigrationHalted as failure:
             self._ended.append((tenant.code, "failed", None, failure.detail))
             raise MigrationHalted(f"{tenant.code}: {failure.detail}") from failure
-        except (OSError, asyncpg.InterfaceError) as error:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             self._ended.append((tenant.code, "failed", None, repr(error)))
-            raise MigrationHalted(f"{tenant.code}: the database has gone: {error!r}") from error
+            raise MigrationHalted(
+                f"{tenant.code}: the database can't be reached: {error!r}"
+            ) from error
         self._ended.append((tenant.code, "migrated", seconds, None))
         self.done += 1
 

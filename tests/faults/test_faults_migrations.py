@@ -21,10 +21,10 @@ from pss_kernel.testing import TestKit
 from pss_outside.killing import Program, moments
 from pss_outside.versions import made_plugin
 
-pytestmark = [pytest.mark.xdist_group("faults-migrations"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.xdist_group("faults-migrations"), pytest.mark.timeout(600)]
 
 _KILLS = 50
-_TENANTS = 8
+_TENANTS = 6
 _STOCK = 'op.execute("CREATE TABLE stock (name text PRIMARY KEY, amount bigint)")'
 _STOCK_2 = """
 op.execute("ALTER TABLE stock ADD COLUMN unit text")

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
+import pytest_asyncio
 import structlog
 
 from pss_api.traffic import TrafficCounter
 from pss_kernel import Tenant, migration_health
 from pss_kernel.config import Config
-from pss_kernel.errors import Conflict
+from pss_kernel.errors import Conflict, Invalid
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.plugin import Plugin
 from pss_kernel.registry import Registry
@@ -29,7 +31,7 @@ from pss_kernel.rollout._record import alone
 from pss_kernel.rollout._run import Options, Outcome, cohorts, run_migrations
 from pss_kernel.rollout._statements import Lock
 from pss_kernel.testing import TestKit
-from pss_outside.versions import made_plugin
+from pss_outside.versions import made_plugin, switch_off
 
 _TABLE = 'op.execute("CREATE TABLE stock (name text PRIMARY KEY, left_over bigint)")'
 _COLUMN = 'op.execute("ALTER TABLE stock ADD COLUMN unit text")'
@@ -119,12 +121,14 @@ def _migration(installation: Installation, owner: Any, tenant: Tenant) -> Tenant
     return TenantMigration(owner, tenant, roles, catalogue, Limits(), asyncio.Lock())
 
 
-@pytest.fixture
-def versions(either: TestKit, tmp_path: Path) -> Iterator[Versions]:
-    """A plugin that no other test has, in any version."""
+@pytest_asyncio.fixture(loop_scope="session")
+async def versions(either: TestKit, tmp_path: Path) -> AsyncIterator[Versions]:
+    """A plugin that no other test has, in any version; no tenant misses it afterwards."""
     sys.path.append(str(tmp_path))
-    yield Versions(either, tmp_path)
+    made = Versions(either, tmp_path)
+    yield made
     sys.path.remove(str(tmp_path))
+    await switch_off(either.installation, made.name, made.shop)
 
 
 async def test_everything_is_brought_up(versions: Versions) -> None:
@@ -177,6 +181,8 @@ async def test_canaries_go_first_and_can_halt_it(versions: Versions, tmp_path: P
     new = await versions.using(versions.plugin("2", _TABLE, _COLUMN))
     given, verdict = tmp_path / "given", tmp_path / "verdict"
     verdict.write_text("echo 'sales have stopped'; exit 3")
+    with pytest.raises(Invalid, match="Nothing is pending for the canaries ghost"):
+        await versions.run(new, canaries=(tenants[2].code, "ghost"))
     script = tmp_path / "check.sh"
     script.write_text(f"cat >> {given}\n. {verdict}\n")
     options = {
@@ -372,8 +378,51 @@ async def test_the_plan_is_grouped(versions: Versions) -> None:
     assert (3, 0, 1) == (status.migrated, status.pending, status.ahead)
 
 
-async def test_one_run_at_a_time(versions: Versions) -> None:
+async def test_a_database_that_refuses(versions: Versions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that can't be had halts the run like a migration that fails."""
+    old = await versions.using(versions.plugin("1", _TABLE))
+    await versions.tenants(old, 2)
+    new = await versions.using(versions.plugin("2", _TABLE, _COLUMN))
+
+    async def refused(*_: Any) -> None:
+        raise asyncpg.TooManyConnectionsError("sorry, too many clients already")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pss_kernel.rollout._wave.Owners.of", refused)
+        outcome = await versions.run(new)
+    assert ("halted", 0, 2) == (outcome.state, outcome.migrated, outcome.waiting)
+    assert "too many clients already" in str(outcome.reason)
+    assert ("done", 2) == ((again := await versions.run(new)).state, again.migrated)
+
+
+async def test_one_that_moves_is_left_out(versions: Versions) -> None:
+    """A tenant that is being moved or deleted is not touched; later it is migrated."""
+    old = await versions.using(versions.plugin("1", _TABLE))
+    moving, _ = await versions.tenants(old, 2)
+    new = await versions.using(versions.plugin("2", _TABLE, _COLUMN))
+    go_to = "UPDATE pss.placement SET state = $2 WHERE tenant = $1"
+    async with versions.kit.installation.database.owner() as owner:
+        await owner.execute(go_to, moving.code, "moving")
+        assert ("done", 1) == ((first := await versions.run(new)).state, first.migrated)
+        assert ["0001", "0002"] == await versions.revisions()
+        await owner.execute(go_to, moving.code, "active")
+    again = await versions.run(new)
+    assert ("done", 1, False) == (again.state, again.migrated, again.continued)
+
+
+async def test_a_version_without_a_revision(versions: Versions) -> None:
+    """A version that changes no table is written down all the same; nothing is pending."""
+    old = await versions.using(versions.plugin("1", _TABLE))
+    (tenant,) = await versions.tenants(old, 1)
+    new = await versions.using(versions.plugin("1.1", _TABLE))
+    assert "nothing" == (await versions.run(new)).state
+    await new.directory.refresh()
+    assert "1.1" == new.directory.by_code(tenant.code).plugins[versions.name].version
+
+
+async def test_one_run_at_a_time(versions: Versions, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second one is refused while the first is at work."""
+    monkeypatch.setattr("pss_kernel.rollout._record._PATIENCE_SECONDS", 0)
     async with alone(versions.kit.installation.database):
         with pytest.raises(Conflict, match="at work"):
             await versions.run(versions.kit.installation)

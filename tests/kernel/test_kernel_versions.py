@@ -18,6 +18,7 @@ import pytest_asyncio
 
 from pss_kernel.testing import TestKit
 from pss_outside.processes import free_port, process, until
+from pss_outside.versions import switch_off
 
 pytestmark = [pytest.mark.xdist_group("versions"), pytest.mark.timeout(240)]
 
@@ -75,7 +76,9 @@ async def _answers(address: str) -> bool:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def clients(servers: dict[str, str]) -> AsyncIterator[dict[str, httpx.AsyncClient]]:
+async def clients(
+    servers: dict[str, str], installation: Any
+) -> AsyncIterator[dict[str, httpx.AsyncClient]]:
     """A client of each version's server."""
     async with AsyncExitStack() as stack:
         made = {}
@@ -83,6 +86,7 @@ async def clients(servers: dict[str, str]) -> AsyncIterator[dict[str, httpx.Asyn
             await until(lambda address=address: _answers(address), seconds=90)
             made[version] = await stack.enter_async_context(httpx.AsyncClient(base_url=address))
         yield made
+    await switch_off(installation, "labels")
 
 
 async def _tenant(kit: TestKit) -> str:

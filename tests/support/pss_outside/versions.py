@@ -7,8 +7,9 @@ import secrets
 from pathlib import Path
 
 from pss_kernel import Plugin
+from pss_kernel.installation import Installation
 
-__all__ = ["made_plugin"]
+__all__ = ["made_plugin", "switch_off"]
 
 
 def made_plugin(
@@ -34,3 +35,12 @@ def made_plugin(
         before = revision
     importlib.invalidate_caches()
     return Plugin(name, version=version, package=package)
+
+
+async def switch_off(installation: Installation, *names: str) -> None:
+    """Let no tenant have them enabled any more, as nobody has them installed any more."""
+    async with installation.database.owner() as owner:
+        await owner.execute(
+            "UPDATE pss.tenant_plugin SET state = 'disabled' WHERE plugin = ANY($1)", list(names)
+        )
+    await installation.directory.refresh()
