@@ -116,12 +116,13 @@ async def _revoke(move: Move, rights: str) -> None:
     for name, kept in (move.grants or {}).items():
         grantees = ", ".join(sorted({f'"{grantee}"' for grantee, _ in kept}))
         statements.append(f'REVOKE {rights} ON "{move.schema}"."{name}" FROM {grantees};')
-    await move.here.execute("\n".join(statements))
+    if statements:
+        await move.here.execute("\n".join(statements))
 
 
 def granting(schema: str, grants: Grants | None) -> str:
     """The statements that give the rights that are remembered."""
-    return "\n".join(
+    return "SELECT;" + "\n".join(  # asyncpg wants a statement, also where there are no rights
         f'GRANT {right} ON "{schema}"."{name}" TO "{grantee}";'
         for name, rights in (grants or {}).items()
         for grantee, right in rights
