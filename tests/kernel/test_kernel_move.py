@@ -343,6 +343,27 @@ async def test_refused(kit: TestKit) -> None:
     assert [(0,)] == await _rows(kit, "east", _LEFT, "incomplete")
 
 
+async def test_no_longer_wanted(kit: TestKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenant that is to be deleted meanwhile is neither paused nor moved."""
+    await _tenant(kit, "unwanted")
+    given = moving.prepare
+
+    async def prepare(move: Any) -> None:
+        await given(move)
+        await move.control.execute(
+            "UPDATE pss.placement SET state = 'deleting' WHERE tenant = 'unwanted'"
+        )
+
+    monkeypatch.setattr(moving, "prepare", prepare)
+    with pytest.raises(Conflict, match="was changed meanwhile"):
+        await move_tenant(kit.installation, "unwanted", "east")
+    assert ("default", "deleting") == await kit.installation.directory.placement_of("unwanted")
+    monkeypatch.undo()
+    await abort_move(kit.installation, "unwanted")
+    assert [(0,)] == await _rows(kit, "east", _LEFT, "unwanted")
+    assert ("default", "deleting") == await kit.installation.directory.placement_of("unwanted")
+
+
 async def test_with_roles_of_plugins(kit: TestKit) -> None:
     """A tenant with strict_plugins has its plugins' roles in the target, and only there."""
     facts: dict[str, Any] = {"name": "Strict", "currency": "EUR", "time_zone": "UTC"}
