@@ -27,7 +27,7 @@ from tenacity import (
 )
 
 from pss_kernel.errors import TenantMoving, TenantUnknown, Unavailable
-from pss_kernel.messaging._deliver import DeliveryFailed, deliver, deliver_to, keep_for_absent
+from pss_kernel.messaging._deliver import deliver, deliver_to, keep_for_absent
 from pss_kernel.messaging._envelope import Envelope
 from pss_kernel.messaging._log import OUTBOX_QUEUE
 from pss_kernel.persistence import Database
@@ -106,8 +106,8 @@ def _outbox(
     async def relay(body: bytes) -> None:
         envelope = _decode(body)
         if _is_away(installation, envelope.tenant):
-            raise DeliveryFailed(f"{envelope.tenant} can't be changed now")
-        if rabbit is None:
+            await _put_back(installation, body)
+        elif rabbit is None:
             await deliver(installation, envelope)
         else:
             await keep_for_absent(installation, envelope)  # no queue of theirs may be there
@@ -199,7 +199,8 @@ def _is_away(installation: Installation, code: str) -> bool:
 async def _put_back(installation: Installation, body: bytes) -> None:
     """Into the control cell's outbox for a while, so that it stands in nobody's way.
 
-    From there it goes to every consumer again; those that have had it do nothing.
+    From there it goes to every consumer again; those that have had it do nothing. However long it
+    takes, it does not end among the dead ones.
     """
     async with installation.database.relay_engine.begin() as connection:
         await connection.execute(_PUT_BACK, {"payload": body})

@@ -111,6 +111,10 @@ class Call:
                 else f"There was no answer within {self.budget:g} s."
             ) from error
 
+    def _moving(self) -> bool:
+        """Whether the database refuses changes because the tenant is on its way elsewhere."""
+        return self._installation.directory.current(self._tenant).placement == "moving"
+
     def _count(self, error: BaseException | None, spent: float) -> str:
         """Charge the call, and what went wrong in it to whoever is to blame."""
         installation, code = self._installation, self._tenant.code
@@ -127,7 +131,7 @@ class Call:
                 blamed.timeouts += 1
                 blamed.late_seconds += spent
                 bad = True
-        elif self.failed or (error is not None and _is_failure(error)):
+        elif self.failed or (error is not None and _is_failure(error) and not self._moving()):
             culprit = self.plugin if error is None else blame(error, self.plugin)
             bad = error is None or not counted(error)  # an inner call may have counted it
             if bad:

@@ -30,6 +30,12 @@ _RESTING = (
     "last_exception",
     "timer_id",
 )
+# Their copies have moved. What was set aside since then has not; once more is harmless.
+_GIVE_BACK = """
+WITH back AS (DELETE FROM pss.event_waiting WHERE tenant = $1 RETURNING payload)
+INSERT INTO pss.outbox (queue, payload, headers)
+SELECT 'events', payload, '{"content-type": "application/json"}' FROM back
+"""
 _TABLES = {"outbox": (_EVENTS, "AND acquired_token IS NULL"), "outbox_dead": (_RESTING, "")}
 
 
@@ -40,6 +46,7 @@ async def take_events(move: Move) -> int:
     its tenant lives. They are deleted here after they were committed there, so that none is lost;
     one that is then in both is handled once, for the inbox has moved before.
     """
+    await move.here.execute(_GIVE_BACK, move.code)
     total = 0
     for table, (columns, free) in _TABLES.items():
         while taken := await _batch(move, table, columns, free):

@@ -10,7 +10,7 @@ import asyncio
 
 import asyncpg
 
-from pss_kernel.errors import Unavailable
+from pss_kernel.errors import Conflict, Unavailable
 from pss_kernel.persistence._database import Database
 from pss_kernel.tenancy._contents import tables_of
 from pss_kernel.tenancy._move_record import Grants, Move, note_grants, session
@@ -65,7 +65,14 @@ async def pause(move: Move) -> None:
     """From here on nobody changes the tenant. Raises Unavailable where somebody doesn't end."""
     await _end_jobs(move)
     await move.control.execute(_PAUSE, move.code)
-    await move.installation.directory.refresh()
+    directory = move.installation.directory
+    if await directory.placement_of(move.code) != (move.source.cell, "moving"):
+        raise Conflict(
+            f"The placement of {move.code!r} was changed meanwhile.",
+            code="not-movable",
+            mend="See 'pss tenant show' for what it is now.",
+        )
+    await directory.refresh()
     await writers_gone(move.installation, move.code)
     await _take_rights(move)
     await hold_events(move)
@@ -116,12 +123,13 @@ async def _revoke(move: Move, rights: str) -> None:
     for name, kept in (move.grants or {}).items():
         grantees = ", ".join(sorted({f'"{grantee}"' for grantee, _ in kept}))
         statements.append(f'REVOKE {rights} ON "{move.schema}"."{name}" FROM {grantees};')
-    await move.here.execute("\n".join(statements))
+    if statements:
+        await move.here.execute("\n".join(statements))
 
 
 def granting(schema: str, grants: Grants | None) -> str:
     """The statements that give the rights that are remembered."""
-    return "\n".join(
+    return "SELECT;" + "\n".join(  # asyncpg wants a statement, also where there are no rights
         f'GRANT {right} ON "{schema}"."{name}" TO "{grantee}";'
         for name, rights in (grants or {}).items()
         for grantee, right in rights

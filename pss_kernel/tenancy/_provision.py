@@ -70,6 +70,7 @@ _PLACE = """
 INSERT INTO pss.placement (tenant, cell) VALUES ($1, $2) ON CONFLICT (tenant) DO NOTHING
 """
 _PLACED = "SELECT cell FROM pss.placement WHERE tenant = $1"
+_PLACED_NOW = "SELECT cell, state FROM pss.placement WHERE tenant = $1"
 _TENANT = """
 INSERT INTO pss.tenant (code, name, schema_name, role, currency, time_zone, locales, brand,
   strict_plugins)
@@ -139,7 +140,10 @@ async def _changing(
         await owner.execute(_BEGIN, who.actor, who.source)
         await owner.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", code)
         # Asked with the lock, which whoever moves it takes as well once it is said to move.
-        placed = await installation.directory.placement_of(code)
+        if database.cell == CONTROL_CELL:  # one round trip, where it can be had
+            placed = await owner.fetchrow(_PLACED_NOW, code)
+        else:
+            placed = await installation.directory.placement_of(code)
         if placed is not None and (placed[1] == "moving" or placed[0] != database.cell):
             raise TenantMoving(
                 f"The tenant {code!r} is being moved to another cell.",

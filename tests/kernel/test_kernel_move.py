@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import aio_pika
 import asyncpg
+import msgspec
 import pytest
 import pytest_asyncio
 from sqlalchemy.engine import make_url
@@ -17,6 +21,8 @@ from sqlalchemy.engine import make_url
 from pss_kernel.config import CellConfig, Config
 from pss_kernel.errors import Conflict, Invalid, TenantMoving, TenantUnknown
 from pss_kernel.installation import Installation, open_installation
+from pss_kernel.messaging._envelope import Envelope
+from pss_kernel.messaging._worker import run_worker
 from pss_kernel.persistence._database import connect_arguments
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy import Tenant
@@ -26,6 +32,7 @@ from pss_kernel.tenancy._move import abort_move, move_tenant
 from pss_kernel.tenancy._provision import create_tenant, disable_plugin, enable_plugins
 from pss_kernel.testing import TestKit
 from pss_notes import store
+from pss_notes.contracts import NoteWritten
 
 pytestmark = pytest.mark.xdist_group("cells")
 
@@ -334,6 +341,107 @@ async def test_refused(kit: TestKit) -> None:
     with pytest.raises(Conflict, match="are not those that its plugins' migrations make"):
         await move_tenant(kit.installation, "incomplete", "east")
     assert [(0,)] == await _rows(kit, "east", _LEFT, "incomplete")
+
+
+async def test_no_longer_wanted(kit: TestKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenant that is to be deleted meanwhile is neither paused nor moved."""
+    await _tenant(kit, "unwanted")
+    given = moving.prepare
+
+    async def prepare(move: Any) -> None:
+        await given(move)
+        await move.control.execute(
+            "UPDATE pss.placement SET state = 'deleting' WHERE tenant = 'unwanted'"
+        )
+
+    monkeypatch.setattr(moving, "prepare", prepare)
+    with pytest.raises(Conflict, match="was changed meanwhile"):
+        await move_tenant(kit.installation, "unwanted", "east")
+    assert ("default", "deleting") == await kit.installation.directory.placement_of("unwanted")
+    monkeypatch.undo()
+    await abort_move(kit.installation, "unwanted")
+    assert [(0,)] == await _rows(kit, "east", _LEFT, "unwanted")
+    assert ("default", "deleting") == await kit.installation.directory.placement_of("unwanted")
+
+
+async def test_with_roles_of_plugins(kit: TestKit) -> None:
+    """A tenant with strict_plugins has its plugins' roles in the target, and only there."""
+    facts: dict[str, Any] = {"name": "Strict", "currency": "EUR", "time_zone": "UTC"}
+    await create_tenant(kit.installation, "strict_one", strict_plugins=True, **facts)
+    await enable_plugins(kit.installation, "strict_one", {"notes": None})
+    tenant = kit.installation.directory.by_code("strict_one")
+    async with kit.installation.unit_of_work(tenant, plugin="notes") as uow:
+        await store.write_note(uow, "before")
+    roles = "SELECT rolname::text FROM pg_roles WHERE rolname LIKE 't_strict_one%' ORDER BY 1"
+    before = await _rows(kit, "default", roles)
+    assert 1 < len(before)
+    await move_tenant(kit.installation, "strict_one", "east")
+    assert (before, []) == (await _rows(kit, "east", roles), await _rows(kit, "default", roles))
+    async with kit.installation.unit_of_work(tenant, plugin="notes") as uow:
+        await store.write_note(uow, "after")
+    assert 2 == await kit.deliver(tenant)
+
+
+async def test_from_the_broker_while_it_moves(
+    kit: TestKit, amqp_url: str, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that arrives during the pause is put aside, and handled once afterwards."""
+    installation = kit.installation
+    tenant = await _tenant(kit, "brokered")
+    beside = Installation(
+        msgspec.structs.replace(installation.config, amqp_url=amqp_url),
+        installation.registry,
+        installation.cells,
+    )
+    beside.directory = installation.directory
+    envelope = Envelope(
+        id=uuid.uuid4(),
+        type=NoteWritten.event_type,
+        version=NoteWritten.event_version,
+        tenant="brokered",
+        stream="s",
+        stream_version=1,
+        occurred_at=datetime.now(UTC),
+        correlation_id="cor",
+        actor="system",
+        data={"note_id": "from the broker"},
+    )
+    given = moving.copy_tables
+
+    async def put_aside() -> bool:
+        waiting = "SELECT count(*) FROM pss.outbox WHERE payload = $1"
+        return [(2,)] == await _rows(kit, "default", waiting, msgspec.json.encode(envelope))
+
+    async def arrive(*arguments: Any) -> Any:
+        connection = await aio_pika.connect(amqp_url)
+        async with connection:
+            exchange = await (await connection.channel()).get_exchange("pss.events")
+            message = aio_pika.Message(msgspec.json.encode(envelope))
+            await exchange.publish(message, routing_key=f"brokered.{envelope.type}")
+        await eventually(put_aside)  # by each of its two consumers
+        return await given(*arguments)
+
+    async def handled() -> bool:
+        async with kit.unit_of_work(tenant) as uow:
+            return ["from the broker"] == [
+                one for one in await store.traces(uow, "copy") if one == "from the broker"
+            ]
+
+    monkeypatch.setattr(moving, "copy_tables", arrive)
+    stop = asyncio.Event()
+    worker = asyncio.create_task(run_worker(beside, stop))
+    try:
+
+        async def at_work() -> bool:
+            async with kit.unit_of_work(tenant) as uow:
+                return 3 == len(await store.traces(uow, "index"))
+
+        await eventually(at_work, seconds=60)
+        await move_tenant(installation, "brokered", "east")
+        await eventually(handled, seconds=60)
+    finally:
+        stop.set()
+        await worker
 
 
 @asynccontextmanager
