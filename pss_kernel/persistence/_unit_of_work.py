@@ -165,7 +165,8 @@ class UnitOfWork:
         column (``meal.diet``). None stays None. One round trip for all of them, none where
         nothing is to be sealed. Raises Gone (``person-erased``) for whose key was erased.
         """
-        return await seal_persons(self, persons)
+        async with self.acting(KERNEL):
+            return await seal_persons(self, persons)
 
     async def unseal(
         self, persons: Mapping[str, Mapping[str, bytes | None]]
@@ -175,11 +176,13 @@ class UnitOfWork:
         One round trip for all of them. Raises Unavailable for what was altered or copied here from
         another person or field, and where the keys can't be opened now.
         """
-        return await unseal_persons(self, persons)
+        async with self.acting(KERNEL):
+            return await unseal_persons(self, persons)
 
     async def erase_persons(self, *subjects: str) -> list[str]:
         """Erase the keys of people for good; gives those that had not been erased before."""
-        return await erase_persons(self, subjects)
+        async with self.acting(KERNEL):
+            return await erase_persons(self, subjects)
 
     async def now(self) -> datetime:
         """The database's time, at which this transaction began."""
