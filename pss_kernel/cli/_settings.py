@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from collections.abc import Callable
 from datetime import UTC
 from pathlib import Path
@@ -11,21 +10,20 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from msgspec import inspect as mi
 
 from pss_kernel.cli._context import (
     DataDir,
     Json,
     examples,
-    installed_plugins,
     print_json,
     print_table,
     with_installation,
 )
+from pss_kernel.cli._setting_values import clear_secrets, parsed, setting_path, settings_of, type_at
 from pss_kernel.errors import Invalid, Problem
 from pss_kernel.installation import Installation
-from pss_kernel.keys._secret import MASK, Secret
-from pss_kernel.tenancy._secret_settings import SEALED, masked, secret_fields, with_secrets
+from pss_kernel.keys._secret import MASK
+from pss_kernel.tenancy._secret_settings import masked, secret_fields, with_secrets
 from pss_kernel.tenancy._settings import (
     SettingChange,
     change_settings,
@@ -125,16 +123,16 @@ def set_(
     Without a value it is asked for, or read from standard input. A secret is not taken from the
     command line, which other users of the machine can see.
     """
-    plugin, path = _path(key)
-    kind = _settings_of(plugin)
+    plugin, path = setting_path(key)
+    kind = settings_of(plugin)
     given = value if value is not None else _read(key, from_file)
-    wanted = _parsed(given, _type_at(kind, path))
+    wanted = parsed(given, type_at(kind, path))
     exposed = value is not None and not in_clear
 
     def change(stored: dict[str, Any]) -> dict[str, Any]:
         before = msgspec.json.encode(stored)
         changed = put(stored, path, wanted)
-        if exposed and _clear_secrets(changed, kind) - _clear_secrets(
+        if exposed and clear_secrets(changed, kind) - clear_secrets(
             msgspec.json.decode(before), kind
         ):
             raise Invalid(
@@ -150,8 +148,8 @@ def set_(
 @app.command(epilog=examples("pss settings unset reservation.hold_minutes --tenant aurelis"))
 def unset(key: _Key, tenant: _Tenant, data_dir: DataDir = None, json: Json = False) -> None:
     """Take a setting back: its default holds again."""
-    plugin, path = _path(key)
-    _type_at(_settings_of(plugin), path)
+    plugin, path = setting_path(key)
+    type_at(settings_of(plugin), path)
     _change(key, tenant, lambda stored: take_out(stored, path), data_dir, json=json)
 
 
@@ -205,7 +203,7 @@ def _change(
     *,
     json: bool,
 ) -> None:
-    plugin, path = _path(key)
+    plugin, path = setting_path(key)
 
     async def work(installation: Installation) -> bool:
         found = installation.directory.by_code(tenant)
@@ -219,7 +217,7 @@ def _change(
         print_json({"tenant": tenant, "setting": key, "changed": changed})
         return
     sys.stdout.write(f"{key} {'is changed' if changed else 'was so already'}.\n")
-    if path[0] in secret_fields(_settings_of(plugin)):
+    if path[0] in secret_fields(settings_of(plugin)):
         sys.stderr.write("'pss tenant apply' leaves it, unless the tenant's file names another.\n")
     else:
         sys.stderr.write("The next 'pss tenant apply' sets what the tenant's file says.\n")
@@ -230,57 +228,6 @@ def _in_full(problem: Invalid) -> Problem:
     lines = [f"{one.pointer.lstrip('/').replace('/', '.')}: {one.detail}" for one in problem.errors]
     detail = "\n  ".join([problem.detail, *lines])
     return Invalid(detail, code=problem.code, errors=problem.errors, mend=problem.mend)
-
-
-def _path(key: str) -> tuple[str, list[str]]:
-    plugin, _, rest = key.partition(".")
-    path = rest.split(".")
-    if not plugin or not all(path):
-        raise Invalid(
-            f"{key!r} names no setting.",
-            code="unknown-setting",
-            mend="Write PLUGIN.SETTING, for example reservation.hold_minutes.",
-        )
-    return plugin, path
-
-
-def _settings_of(plugin: str) -> type[msgspec.Struct]:
-    return installed_plugins()[plugin].settings
-
-
-def _type_at(kind: type[msgspec.Struct], path: list[str]) -> mi.Type:
-    """The type of a setting, or of what is inside. Raises Invalid for one that isn't there."""
-    here: mi.Type = mi.type_info(kind)
-    for place, name in enumerate(path):
-        here = _bare(here)
-        if isinstance(here, mi.StructType):
-            fields = {field.encode_name: field.type for field in here.fields}
-            if name not in fields:
-                raise Invalid(
-                    f"There is no setting {'.'.join(path[: place + 1])!r} here.",
-                    code="unknown-setting",
-                    mend=f"Known are: {', '.join(sorted(fields)) or '(none)'}.",
-                )
-            here = fields[name]
-        elif isinstance(here, mi.DictType):
-            here = here.value_type
-        else:
-            raise Invalid(
-                f"{'.'.join(path[:place])!r} is no table.",
-                code="unknown-setting",
-                mend="Set it as a whole.",
-            )
-    return _bare(here)
-
-
-def _bare(info: mi.Type) -> mi.Type:
-    """Without constraints, and without the None that it may be instead."""
-    if isinstance(info, mi.Metadata):
-        return _bare(info.type)
-    if isinstance(info, mi.UnionType):
-        kinds = [one for one in info.types if not isinstance(one, mi.NoneType)]
-        return _bare(kinds[0]) if len(kinds) == 1 else info
-    return info
 
 
 def _read(key: str, from_file: Path | None) -> str:
@@ -295,34 +242,6 @@ def _read(key: str, from_file: Path | None) -> str:
     else:
         text = sys.stdin.read(_MOST)
     return text.removesuffix("\n").removesuffix("\r")
-
-
-def _parsed(text: str, info: mi.Type) -> Any:
-    """Text for what is text; for everything else a value of TOML, where it is one."""
-    if isinstance(info, mi.StrType) or (isinstance(info, mi.CustomType) and info.cls is Secret):
-        return text
-    try:
-        value = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return text
-    if value.keys() != {"value"}:
-        return text
-    found = msgspec.to_builtins(value["value"])  # TOML has dates of its own
-    if SEALED in text:
-        raise Invalid(f"A value can't have {SEALED!r} in it.", code="invalid-settings")
-    return found
-
-
-def _clear_secrets(settings: dict[str, Any], kind: type[msgspec.Struct]) -> set[tuple[str, str]]:
-    found: set[tuple[str, str]] = set()
-
-    def look(pointer: str, value: Any) -> Any:
-        if isinstance(value, str):
-            found.add((pointer, value))
-        return value
-
-    with_secrets(settings, kind, look)
-    return found
 
 
 def _shown(value: Any) -> str:

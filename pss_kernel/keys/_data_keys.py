@@ -59,12 +59,14 @@ def _where(tenant: str, number: int) -> bytes:
 class DataKeys:
     """A tenant's data keys. Those that can't be opened raise only where they are used."""
 
-    __slots__ = ("_opened", "keys", "tenant")
+    __slots__ = ("_opened", "complete", "keys", "tenant")
 
     def __init__(self, tenant: str, keys: tuple[WrappedKey, ...]) -> None:
         self.tenant = tenant
         self.keys = keys
         self._opened: dict[int, AESGCM | Problem] = {}
+        self.complete = not keys
+        """Whether each key that was not erased is open."""
 
     def open(self, masters: MasterKeys, known: DataKeys | None = None) -> None:
         """Unwrap every key that is not open yet. May wait for Vault; never raises a Problem."""
@@ -79,11 +81,7 @@ class DataKeys:
                     self._opened[key.number] = AESGCM(clear)
                 except Problem as problem:
                     self._opened[key.number] = problem
-
-    @property
-    def complete(self) -> bool:
-        """Whether each key that was not erased is open."""
-        return all(
+        self.complete = all(
             key.wrapped is None or isinstance(self._opened.get(key.number), AESGCM)
             for key in self.keys
         )

@@ -89,13 +89,14 @@ class UnitOfWork:
         """This tenant's settings of the plugin that declares the type ``kind``."""
         return self.installation.settings_of(self.tenant, kind)
 
-    def has_revision(self, revision: str) -> bool:
-        """Whether this tenant's tables have that migration of the plugin whose code runs.
+    def has_revision(self, revision: str, *, plugin: str | None = None) -> bool:
+        """Whether this tenant's tables have that migration of a plugin (of whose code runs).
 
         For code that also works on the tables of the version before, until they are migrated.
         """
-        state = self.tenant.plugins.get(self.plugin)
-        folder = self.installation.registry.migrations_of(self.plugin)
+        name = plugin or self.plugin
+        state = self.tenant.plugins.get(name)
+        folder = self.installation.registry.migrations_of(name)
         return reached(folder, state.revision if state else None, revision)
 
     async def execute(

@@ -17,16 +17,24 @@ import msgspec
 from pss_kernel.errors import Conflict
 from pss_kernel.keys._data_keys import DataKeys, fresh_key, rewrapped
 from pss_kernel.keys._keyring import read_keys
+from pss_kernel.keys._secret import MASK
 from pss_kernel.tenancy._origin import Origin, origin
 from pss_kernel.tenancy._provision import (
     # what changes a tenant's rows in the control schema does it in such a transaction
     _tenant_transaction,
     writers_gone,
 )
-from pss_kernel.tenancy._secret_settings import has_secrets, reseal
+from pss_kernel.tenancy._secret_settings import (
+    has_secrets,
+    reseal,
+    secret_fields,
+    with_secrets,
+)
 from pss_kernel.tenancy._settings_store import keys_now
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from pss_kernel.installation import Installation
 
 __all__ = ["Rotated", "erase_tenant_keys", "rewrap_tenant", "rotate_tenants"]
@@ -45,6 +53,15 @@ VALUES ($1, $2, 'current', $3, $4)
 _SETTINGS = "SELECT plugin, settings::text FROM pss.tenant_plugin WHERE tenant = $1"
 _RESEALED = """
 UPDATE pss.tenant_plugin SET settings = $3::jsonb WHERE tenant = $1 AND plugin = $2
+"""
+_HISTORY = """
+SELECT change_id, setting, before::text AS before, after::text AS after FROM pss.setting_change
+WHERE tenant = $1 AND plugin = $2 AND setting = ANY($3)
+"""
+_MASKED = """
+UPDATE pss.setting_change SET before = $3::text::jsonb, after = $4::text::jsonb
+WHERE tenant = $1 AND change_id = $2
+  AND (before, after) IS DISTINCT FROM ($3::text::jsonb, $4::text::jsonb)
 """
 _PEOPLE = """
 SELECT subject, wrapped FROM "{schema}".person_key
@@ -162,6 +179,7 @@ async def _reseal_settings(installation: Installation, code: str) -> tuple[int, 
                 continue
             if not has_secrets(declared.settings):
                 continue
+            await _mask_history(owner, code, row["plugin"], declared.settings)
             before: dict[str, Any] = msgspec.json.decode(row["settings"])
             after = reseal(before, declared.settings, row["plugin"], keys)
             if after != before:
@@ -170,6 +188,24 @@ async def _reseal_settings(installation: Installation, code: str) -> tuple[int, 
                     _RESEALED, code, row["plugin"], msgspec.json.encode(after).decode()
                 )
     return count, keys
+
+
+async def _mask_history(
+    owner: asyncpg.Connection, code: str, plugin: str, kind: type[msgspec.Struct]
+) -> None:
+    """Mask what the history has in clear, from before a setting became a secret."""
+    for row in await owner.fetch(_HISTORY, code, plugin, list(secret_fields(kind))):
+        known = (row["before"], row["after"])
+        safe = [
+            None if text is None else _without_secrets(text, row["setting"], kind) for text in known
+        ]
+        await owner.execute(_MASKED, code, row["change_id"], *safe)
+
+
+def _without_secrets(text: str, setting: str, kind: type[msgspec.Struct]) -> str:
+    settings = {setting: msgspec.json.decode(text)}
+    safe = with_secrets(settings, kind, lambda _pointer, _value: MASK)
+    return msgspec.json.encode(safe[setting]).decode()
 
 
 async def _rewrap_people(installation: Installation, code: str, keys: DataKeys, number: int) -> int:

@@ -16,7 +16,7 @@ from figure import Figure, show
 
 ROOT = Path(__file__).parents[2]
 TARGET = ROOT / "var" / "bench.json"
-TOPICS = ("serving",)
+TOPICS = ("serving", "keys")
 """Modules beside this one, each with a function ``figures``."""
 
 

@@ -192,8 +192,16 @@ async def keep_documents(
     uow: UnitOfWork, order_id: str, documents: dict[str, dict[str, object]]
 ) -> None:
     """Note the travel documents, by passenger id, on their check-ins that stand; sealed."""
-    sealed = await uow.seal({one: {_DOCUMENT: document} for one, document in documents.items()})
-    for passenger_id, fields in sealed.items():
+    values: dict[str, dict[str, Any]]
+    if uow.has_revision("0002", plugin="dcs"):
+        sealed = await uow.seal({one: {_DOCUMENT: document} for one, document in documents.items()})
+        values = {
+            one: {"travel_document": None, "sealed_document": fields[_DOCUMENT]}
+            for one, fields in sealed.items()
+        }
+    else:
+        values = {one: {"travel_document": document} for one, document in documents.items()}
+    for passenger_id, kept in values.items():
         await uow.execute(
             update(check_in)
             .where(
@@ -201,7 +209,7 @@ async def keep_documents(
                 check_in.c.passenger_id == passenger_id,
                 _standing(),
             )
-            .values(travel_document=None, sealed_document=fields[_DOCUMENT])
+            .values(**kept)
         )
 
 

@@ -4,7 +4,8 @@ from pss_kernel import Problem, Work
 
 from . import plugin
 from .lifecycle import expire, expired_holds
-from .store import seal_clear_passengers, set_attention
+from .personal import seal_clear_passengers
+from .store import set_attention
 
 _AT_ONCE = 200
 _ROUNDS = 500

@@ -12,8 +12,15 @@ from msgspec import Struct, structs
 from pss_kernel import Erased, UnitOfWork
 
 from .order import OrderPassenger, TravelDocument
+from .statements import CLEAR_PASSENGERS, SEAL_PASSENGERS
 
-__all__ = ["StoredPassenger", "open_passengers", "sealed_passengers"]
+__all__ = [
+    "StoredPassenger",
+    "open_passengers",
+    "seal_clear_passengers",
+    "sealed_passengers",
+    "seals_passengers",
+]
 
 _COLUMN = "order_passenger.personal"
 
@@ -32,6 +39,12 @@ class StoredPassenger(OrderPassenger, kw_only=True):
 
 
 _NOTHING = _Facts()
+_documents = msgspec.json.Decoder(list[TravelDocument])
+
+
+def seals_passengers(uow: UnitOfWork) -> bool:
+    """Whether the airline's tables have a place for what is sealed; before, it stands in clear."""
+    return uow.has_revision("0002", plugin="reservation")
 
 
 async def sealed_passengers(
@@ -63,6 +76,31 @@ async def open_passengers(
         }
     )
     return [_opened(one, opened[one.id][_COLUMN]) for one in stored]
+
+
+async def seal_clear_passengers(uow: UnitOfWork, at_most: int) -> int:
+    """Seal personal facts that an earlier version wrote in clear; how many passengers had some."""
+    if not seals_passengers(uow):
+        return 0
+    rows = await uow.hot(CLEAR_PASSENGERS, at_most)
+    passengers = [
+        OrderPassenger(
+            id=row["id"],
+            type=row["type"],
+            given_name=row["given_name"],
+            family_name=row["family_name"],
+            born_on=date.fromisoformat(row["born_on"]) if row["born_on"] else None,
+            email=row["email"],
+            phone=row["phone"],
+            documents=_documents.decode(row["documents"]),
+        )
+        for row in rows
+    ]
+    sealed = await sealed_passengers(uow, passengers)
+    if sealed:
+        ids = [one.id for one in sealed]
+        await uow.hot(SEAL_PASSENGERS, ids, [one.personal for one in sealed])
+    return len(sealed)
 
 
 def _facts(passenger: OrderPassenger) -> object:

@@ -3,9 +3,11 @@
 __all__ = [
     "CLEAR_PASSENGERS",
     "INSERT_ORDER",
+    "INSERT_ORDER_IN_CLEAR",
     "MOVE_ORDER",
     "SEAL_PASSENGERS",
     "SELECT_ORDER",
+    "SELECT_ORDER_IN_CLEAR",
     "SET_ATTENTION",
     "UPSERT_SERVICE",
 ]
@@ -48,6 +50,21 @@ FROM made
 """
 """No row: every candidate locator is taken, by an order before or at this very moment."""
 
+INSERT_ORDER_IN_CLEAR = (
+    INSERT_ORDER.replace(
+        "documents, personal, infant_of)", "born_on, email, phone, documents, infant_of)"
+    )
+    .replace(
+        "'[]', decode(p.personal, 'hex'), p.infant_of",
+        "p.born_on, p.email, p.phone, p.documents, p.infant_of",
+    )
+    .replace(
+        "personal text, infant_of text)",
+        "born_on date, email text, phone text, documents jsonb, infant_of text)",
+    )
+)
+"""For tables that lack the revision 0002."""
+
 SELECT_ORDER = """
 SELECT o.id, o.booking_reference, o.status, o.offer::text AS offer, o.currency, o.total_minor,
        o.payment_required_by, o.payment_required_by > clock_timestamp() AS hold_runs,
@@ -65,6 +82,9 @@ FROM orders o
 WHERE o.id = $1 OR o.booking_reference = $2
 """
 """By the id or by the booking reference; the other one is null."""
+
+SELECT_ORDER_IN_CLEAR = SELECT_ORDER.replace("encode(p.personal, 'hex')", "NULL")
+"""For tables that lack the revision 0002."""
 
 CLEAR_PASSENGERS = """
 SELECT id, type, given_name, family_name, born_on::text, email, phone, documents::text

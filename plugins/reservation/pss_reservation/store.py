@@ -1,7 +1,7 @@
 """Reading and writing orders."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -11,15 +11,20 @@ from pss_pricing.contracts import StoredOffer
 
 from .contracts import FulfilledService, ServiceRequest
 from .locator import new_locator, normal_locator
-from .order import Order, OrderPassenger, OrderService, TravelDocument
-from .personal import StoredPassenger, open_passengers, sealed_passengers
+from .order import Order, OrderPassenger, OrderService
+from .personal import (
+    StoredPassenger,
+    open_passengers,
+    sealed_passengers,
+    seals_passengers,
+)
 from .sold import departs_at, offer_segments, slices_of
 from .statements import (
-    CLEAR_PASSENGERS,
     INSERT_ORDER,
+    INSERT_ORDER_IN_CLEAR,
     MOVE_ORDER,
-    SEAL_PASSENGERS,
     SELECT_ORDER,
+    SELECT_ORDER_IN_CLEAR,
     SET_ATTENTION,
     UPSERT_SERVICE,
 )
@@ -32,7 +37,6 @@ __all__ = [
     "move_order",
     "read_order",
     "save_service",
-    "seal_clear_passengers",
     "set_attention",
 ]
 
@@ -62,7 +66,6 @@ class _Service(msgspec.Struct):
 
 _stored_offer = msgspec.json.Decoder(StoredOffer)
 _passengers = msgspec.json.Decoder(list[StoredPassenger])
-_documents = msgspec.json.Decoder(list[TravelDocument])
 _services = msgspec.json.Decoder(list[_Service])
 
 
@@ -80,10 +83,11 @@ async def insert_order(
     """
     order_id = new_id("ord")
     total = stored.offer.total
-    kept = await sealed_passengers(uow, passengers)
+    seals = seals_passengers(uow)
+    kept = await sealed_passengers(uow, passengers) if seals else passengers
     for _ in range(_TRIES):
         rows = await uow.hot(
-            INSERT_ORDER,
+            INSERT_ORDER if seals else INSERT_ORDER_IN_CLEAR,
             order_id,
             [new_locator() for _ in range(_CANDIDATES)],
             _json(stored),
@@ -120,7 +124,8 @@ async def find_order(
 ) -> StoredOrder | None:
     """Find the order of this id or this booking reference, as typed."""
     locator = None if booking_reference is None else normal_locator(booking_reference)
-    rows = await uow.hot(SELECT_ORDER, order_id, locator)
+    select = SELECT_ORDER if seals_passengers(uow) else SELECT_ORDER_IN_CLEAR
+    rows = await uow.hot(select, order_id, locator)
     if not rows:
         return None
     row = rows[0]
@@ -176,29 +181,6 @@ async def set_attention(uow: UnitOfWork, order_id: str, reason: str | None, note
     change = "attention cleared" if reason is None else "needs attention"
     if not await uow.hot(SET_ATTENTION, order_id, reason, change, uow.actor.label, note):
         await read_order(uow, order_id)
-
-
-async def seal_clear_passengers(uow: UnitOfWork, at_most: int) -> int:
-    """Seal personal facts that an earlier version wrote in clear; how many passengers had some."""
-    rows = await uow.hot(CLEAR_PASSENGERS, at_most)
-    passengers = [
-        OrderPassenger(
-            id=row["id"],
-            type=row["type"],
-            given_name=row["given_name"],
-            family_name=row["family_name"],
-            born_on=date.fromisoformat(row["born_on"]) if row["born_on"] else None,
-            email=row["email"],
-            phone=row["phone"],
-            documents=_documents.decode(row["documents"]),
-        )
-        for row in rows
-    ]
-    sealed = await sealed_passengers(uow, passengers)
-    if sealed:
-        ids = [one.id for one in sealed]
-        await uow.hot(SEAL_PASSENGERS, ids, [one.personal for one in sealed])
-    return len(sealed)
 
 
 async def save_service(
@@ -271,7 +253,7 @@ def _service(row: _Service) -> OrderService:
     )
 
 
-def _passenger_rows(passengers: Sequence[StoredPassenger]) -> str:
+def _passenger_rows(passengers: Sequence[OrderPassenger]) -> str:
     rows = [
         {**msgspec.structs.asdict(passenger), "position": position}
         for position, passenger in enumerate(passengers)

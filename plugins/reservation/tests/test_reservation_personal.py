@@ -85,6 +85,26 @@ async def test_sealed_then_erased(
     assert [] == [text for text in TEXTS if text in again.text]
 
 
+async def test_on_the_tables_of_the_version_before(
+    airline: Fixture, accept: Fixture, http: Fixture, kit: Fixture
+) -> None:
+    """Until an airline's tables are migrated, orders are made and read as they were before."""
+    tenant = airline.tenant
+    async with kit.installation.cell(tenant).owner() as owner, owner.transaction():
+        await owner.execute(f'ALTER TABLE "{tenant.schema}".order_passenger DROP COLUMN personal')
+        await owner.execute(
+            "UPDATE pss.tenant_plugin SET revision = '0001' "
+            "WHERE tenant = $1 AND plugin = 'reservation'",
+            tenant.code,
+        )
+    await kit.installation.directory.refresh()
+    order, _ = await _ordered(airline, accept, http)
+    assert {"idempotency", "order_passenger"} == _with(await _tables(kit, tenant), *TEXTS)
+    staff = await http(tenant, ["reservation:read"])
+    shown = (await staff.get(f"/v1/orders/{order['id']}")).json()
+    assert order["passengers"] == shown["passengers"]
+
+
 @pytest.mark.parametrize("in_clear", [True, False])
 async def test_what_an_earlier_version_wrote(
     airline: Fixture, accept: Fixture, http: Fixture, kit: Fixture, run_job: Fixture, in_clear: bool

@@ -173,7 +173,7 @@ async def test_round_trips(one: TestKit) -> None:
     people: dict[str, dict[str, Any]] = {f"vis_{n}": {"a": n, "b": None} for n in range(50)}
     async with one.unit_of_work(now) as uow:
         sent: list[str] = []
-        uow._driver.add_query_logger(lambda query: sent.append(query.query))
+        uow._binding.open("guarded").add_query_logger(lambda query: sent.append(query.query))
         sealed = await uow.seal(people)
         await asyncio.sleep(0)  # the driver reports what it sent in the loop's next turn
         assert 1 == len(sent)

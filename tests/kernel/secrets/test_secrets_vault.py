@@ -157,8 +157,8 @@ async def test_a_token_in_a_file(
     path.write_text(vault_server.token("pss") + "\n")
     await kit.make_tenant(settings={"guarded": {"token": clear}})
     path.unlink()
+    other = await beside(one, **configured)
     with pytest.raises(Problem) as refused:
-        other = await beside(one, **configured)
         await other.make_tenant(settings={"guarded": {"token": clear}})
     assert "The Vault token in" in refused.value.sentence
 
