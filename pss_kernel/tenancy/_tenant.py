@@ -79,7 +79,7 @@ class Tenant:
             state.state == "disabled" and occurred_at < state.since
         )
 
-    def binding_as(self, role: str) -> str:
+    def binding_as(self, role: str, *, begin: str = "BEGIN") -> str:
         """Begins a transaction bound to this tenant, in one round trip.
 
         While it moves, the transaction can only read. Role and search path are local to the
