@@ -39,6 +39,8 @@ class CellConfig(msgspec.Struct, frozen=True, kw_only=True):
     """For the application's own login; as ``PSS_APP_DATABASE_URL``."""
     direct_database_url: str | None = None
     """For the same login past a pooler; as ``PSS_DIRECT_DATABASE_URL``."""
+    replica_url: str | None = None
+    """A streaming replica of it; as ``PSS_REPLICA_URL``."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +59,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     pooler: Literal["none", "transaction"] = "none"
     """``PSS_POOLER``: ``transaction`` where ``PSS_APP_DATABASE_URL`` is a pooler that gives each
     transaction a connection of its choice, as PgBouncer does with ``pool_mode = transaction``."""
+    replica_url: str | None = None
+    """``PSS_REPLICA_URL``: the same database on a streaming replica, for ``pss_app``; the word
+    ``embedded``: one beside the embedded database. None: all reads go to the primary."""
+    replica_max_lag: Annotated[float, msgspec.Meta(ge=1, le=86400)] = 5.0
+    """``PSS_REPLICA_MAX_LAG``: seconds; a replica that is further behind is not read from."""
     cells: tuple[CellConfig, ...] = ()
     """``PSS_CELLS``: names of further database clusters, separated by commas; tenants may live
     there instead of in the one of ``PSS_DATABASE_URL``, which is the cell ``default``."""
@@ -92,6 +99,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     migrate_on_start: bool | None = None
     """``PSS_MIGRATE_ON_START``: whether a process that starts brings every tenant's tables to the
     installed versions; None: with the embedded database only."""
+    tenants_per_connection: Annotated[int, msgspec.Meta(ge=1)] = 100
+    """``PSS_TENANTS_PER_CONNECTION``: after so many different tenants a connection is closed,
+    and the memory with it that PostgreSQL keeps for the tables of each."""
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
     """``PSS_MAX_BODY_BYTES``: a larger request body is refused with 413."""
     master_key: Secret | None = None
@@ -171,11 +181,13 @@ def _cells(names: str, environment: Mapping[str, str]) -> Iterator[CellConfig]:
             )
         app_url = environment.get(f"{prefix}APP_DATABASE_URL", "").strip()
         direct_url = environment.get(f"{prefix}DIRECT_DATABASE_URL", "").strip()
+        replica_url = environment.get(f"{prefix}REPLICA_URL", "").strip()
         yield CellConfig(
             name=name,
             database_url=url,
             app_database_url=app_url or None,
             direct_database_url=direct_url or None,
+            replica_url=replica_url or None,
         )
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "PluginQuarantined",
     "PluginTooSlow",
     "Problem",
+    "ReadOnlyUnit",
     "TenantMoving",
     "TenantUnknown",
     "TooSlow",
@@ -71,6 +72,12 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
     def sentence(self) -> str:
         """What is wrong and, where known, how to mend it."""
         return f"{self.detail} {self.mend}" if self.mend else self.detail
+
+
+class ReadOnlyUnit(Problem):
+    """Code that was given a read-only unit of work tried to write: a mistake in a plugin."""
+
+    code, title = "read-only-unit", "This unit of work may only read"
 
 
 class BadRequest(Problem):

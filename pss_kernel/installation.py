@@ -21,10 +21,18 @@ from pss_kernel.keys._keyring import Keyring
 from pss_kernel.keys._master import MasterKeys
 from pss_kernel.keys._secret import decode_secret
 from pss_kernel.messaging._wake import RelayWaker
-from pss_kernel.persistence import Correlation, Database, UnitOfWork, Work, open_unit_of_work
+from pss_kernel.persistence import (
+    Correlation,
+    Database,
+    Freshness,
+    UnitOfWork,
+    Work,
+    open_unit_of_work,
+)
 from pss_kernel.persistence._database import disconnected
 from pss_kernel.persistence._embedded import EmbeddedPostgres
 from pss_kernel.persistence._migrations import upgrade_control
+from pss_kernel.persistence._replica import Replica
 from pss_kernel.registry import Registry
 from pss_kernel.resilience import Breaker, Limits, Meters
 from pss_kernel.tenancy import Directory, Tenant
@@ -85,12 +93,16 @@ class Installation:
         correlation: Correlation | None = None,
         *,
         plugin: str = KERNEL,
+        read_only: bool = False,
     ) -> AsyncIterator[UnitOfWork]:
-        """A transaction bound to the tenant, for one plugin's work; see UnitOfWork."""
+        """A transaction bound to the tenant, for one plugin's work; see UnitOfWork.
+
+        ``read_only``: the database refuses to write, and the cell's replica may be read from.
+        """
         correlation = correlation or Correlation(new_id("cor"))
         async with (
             self.meters.unit(tenant.code, plugin),
-            open_unit_of_work(self, tenant, actor, correlation, plugin) as uow,
+            open_unit_of_work(self, tenant, actor, correlation, plugin, read_only=read_only) as uow,
         ):
             yield uow
 
@@ -101,9 +113,11 @@ class Installation:
         correlation: Correlation | None = None,
         *,
         plugin: str = KERNEL,
+        freshness: Freshness | None = None,
     ) -> Work:
         """Several transactions, one after the other; see Work."""
-        return Work(self, tenant, actor, correlation or Correlation(new_id("cor")), plugin)
+        correlation = correlation or Correlation(new_id("cor"))
+        return Work(self, tenant, actor, correlation, plugin, freshness=freshness)
 
     def wake_relay(self, cell: str = CONTROL_CELL) -> None:
         """Tell the cell's relay that events wait; many calls become one."""
@@ -142,7 +156,7 @@ async def open_installation(
         registry.refuse_broken()
     async with AsyncExitStack() as stack:
         cells = {}
-        servers: dict[str, EmbeddedPostgres] = {}
+        servers: dict[str, list[EmbeddedPostgres]] = {}
         for cell in (_control_cell(config), *config.cells):
             cells[cell.name] = await _database(stack, config, cell, servers)
         installation = Installation(config, registry, cells)
@@ -159,6 +173,9 @@ async def open_installation(
             async for tenants, problem in key_problems(installation):
                 _log.error("keys_not_open", tenants=len(tenants), reason=problem.sentence)
         installation.directory.start(away.recover)
+        for database in cells.values():
+            if database.replica is not None:
+                database.replica.start()
         yield installation
 
 
@@ -168,6 +185,7 @@ def _control_cell(config: Config) -> CellConfig:
         database_url=config.database_url or EMBEDDED,
         app_database_url=config.app_database_url,
         direct_database_url=config.direct_database_url,
+        replica_url=config.replica_url,
     )
 
 
@@ -175,27 +193,48 @@ async def _database(
     stack: AsyncExitStack,
     config: Config,
     cell: CellConfig,
-    servers: dict[str, EmbeddedPostgres],
+    servers: dict[str, list[EmbeddedPostgres]],
 ) -> Database:
-    """The cell's database, started where it is an embedded one."""
+    """The cell's database and its replica, to be started where they are embedded ones."""
     if cell.database_url != EMBEDDED:
-        return Database(
+        database = Database(
             config,
             cell.database_url,
             cell=cell.name,
             app_url=cell.app_database_url,
             direct_url=cell.direct_database_url,
         )
+        return _with_replica(database, config, cell.replica_url)
     folder = config.data_dir
     if cell.name != CONTROL_CELL:
         folder = folder / "cells" / cell.name
     await asyncio.to_thread(make_data_folder, folder)
     embedded = EmbeddedPostgres(folder)
-    servers[cell.name] = embedded
+    servers[cell.name] = [embedded]
     stack.push_async_callback(asyncio.to_thread, embedded.release)
     if cell.name == CONTROL_CELL:
         await asyncio.to_thread(embedded.acquire)
-    return Database(config, embedded.url, cell=cell.name, embedded=True)
+    database = Database(config, embedded.url, cell=cell.name, embedded=True)
+    replica_url = cell.replica_url
+    if replica_url == EMBEDDED:
+        replica = EmbeddedPostgres(folder, replica_of=embedded)
+        servers[cell.name].append(replica)
+        stack.push_async_callback(asyncio.to_thread, replica.release)
+        replica_url = replica.url_of(database.roles.app)
+    return _with_replica(database, config, replica_url)
+
+
+def _with_replica(database: Database, config: Config, url: str | None) -> Database:
+    if url == EMBEDDED:
+        raise Invalid(
+            "An embedded replica belongs to an embedded database.",
+            code="invalid-configuration",
+            mend="Give the replica's URL.",
+        )
+    if url is not None:
+        engine = database.reading_engine(url)
+        database.replica = Replica(database, engine, config.replica_max_lag)
+    return database
 
 
 class _Away:
@@ -204,7 +243,7 @@ class _Away:
     def __init__(
         self,
         installation: Installation,
-        servers: dict[str, EmbeddedPostgres],
+        servers: dict[str, list[EmbeddedPostgres]],
         *,
         upgrade_plugins: bool,
     ) -> None:
@@ -242,10 +281,17 @@ class _Away:
             await enable_pending(installation, cell=name)
 
     async def _upgrade(self, name: str) -> None:
-        server = self._servers.get(name)
-        if server is not None and not server.held:
-            await asyncio.to_thread(server.acquire)
+        servers = self._servers.get(name, [])
+        for server in servers[:1]:
+            await _hold(server)
         await upgrade_control(self._installation.cells[name])
+        for server in servers[1:]:  # a replica, copied with all that every reader needs
+            await _hold(server)
+
+
+async def _hold(server: EmbeddedPostgres) -> None:
+    if not server.held:
+        await asyncio.to_thread(server.acquire)
 
 
 def _not_there(error: Exception) -> bool:

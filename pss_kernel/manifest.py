@@ -52,6 +52,7 @@ def _faults(plugin: Plugin) -> Iterator[str]:
         yield f"Its name {plugin.name!r} is not a lower-case identifier."
     yield from _version_faults(plugin)
     yield from _permission_faults(plugin)
+    yield from _read_only_faults(plugin)
     # Handlers and jobs are remembered by their names, in the inbox, the queues and the job table.
     names = Counter([handler.name for handler in plugin.handlers])
     names.update(f"{plugin.name}.{job.name} (job)" for job in plugin.jobs)
@@ -143,6 +144,20 @@ def _permission_faults(plugin: Plugin) -> Iterator[str]:
             yield (
                 f"Its route {route.method} {route.path} names the permission "
                 f"{route.permission!r}, which it does not declare."
+            )
+
+
+def _read_only_faults(plugin: Plugin) -> Iterator[str]:
+    for route in plugin.routes:
+        if route.read_only and route.method != "GET":
+            yield (
+                f"Its route {route.method} {route.path} can't be read_only: only a GET may be, "
+                "for what decides something reads from the primary."
+            )
+        elif route.read_only and route.takes != "uow":
+            yield (
+                f"Its route {route.method} {route.path} is read_only but takes 'work'; let it "
+                "take 'uow', or begin its units with work.begin(read_only=True)."
             )
 
 

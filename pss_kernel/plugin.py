@@ -72,6 +72,7 @@ class Route:
     summary: str
     takes: Literal["uow", "work"]
     budget: float = REQUEST_SECONDS
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,7 @@ class Plugin:
         status: int | None = None,
         summary: str = "",
         budget: float = REQUEST_SECONDS,
+        read_only: bool = False,
     ) -> Callable[[F], F]:
         """An operation under ``/v1``; ``status`` defaults to 201 for POST, else 200.
 
@@ -207,6 +209,7 @@ class Plugin:
                     summary or _first_sentence(function),
                     _takes(function),
                     budget,
+                    read_only,
                 )
             )
             return function
@@ -214,10 +217,26 @@ class Plugin:
         return declare
 
     def get(
-        self, path: str, *, permission: str, summary: str = "", budget: float = REQUEST_SECONDS
+        self,
+        path: str,
+        *,
+        permission: str,
+        summary: str = "",
+        budget: float = REQUEST_SECONDS,
+        read_only: bool = False,
     ) -> Callable[[F], F]:
-        """A GET; answers 200."""
-        return self.route("GET", path, permission=permission, summary=summary, budget=budget)
+        """A GET; answers 200.
+
+        ``read_only``: its unit of work can't write and may be on a replica, a moment behind.
+        """
+        return self.route(
+            "GET",
+            path,
+            permission=permission,
+            summary=summary,
+            budget=budget,
+            read_only=read_only,
+        )
 
     def post(
         self,

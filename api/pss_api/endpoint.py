@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -19,12 +19,20 @@ from litestar.types import BeforeRequestHookHandler
 from litestar.utils.signature import get_fn_type_hints
 
 from pss_api.admission import admit
+from pss_api.position import freshness_of, note_repeated
 from pss_api.problems import ProblemDocument
 from pss_kernel.answers import Answer, Content
 from pss_kernel.errors import BadRequest
 from pss_kernel.installation import Installation
 from pss_kernel.keys._secret import encode_secret
-from pss_kernel.persistence import Answered, Correlation, Idempotency, Work
+from pss_kernel.persistence import (
+    Answered,
+    Correlation,
+    Freshness,
+    Idempotency,
+    ReplicaLost,
+    Work,
+)
 from pss_kernel.plugin import Route
 from pss_kernel.resilience import Call
 
@@ -46,6 +54,13 @@ _HEADERS = {
         HeaderParameter(
             name="Idempotency-Key",
             description="The same key with the same body gets the same answer, one effect.",
+        ),
+    ],
+    "pss_position": Annotated[
+        str | None,
+        HeaderParameter(
+            name="PSS-Position",
+            description="As the answer to your last write said; then this shows what you wrote.",
         ),
     ],
 }
@@ -74,29 +89,26 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
         idempotency = None
         if request.method == "POST":
             idempotency = await _idempotency(request, declared, actor.label)
-        work = Work(
-            installation, tenant, actor, correlation, declared.plugin, idempotency, declared.status
-        )
-        call = Call(installation, tenant, declared.plugin, declared.budget)
+        freshness = freshness_of(installation, request, tenant, actor)
+
+        def attempt() -> Awaitable[Response[Any]]:
+            work = Work(
+                *(installation, tenant, actor, correlation, declared.plugin),
+                *(idempotency, declared.status, freshness),
+            )
+            call = Call(installation, tenant, declared.plugin, declared.budget)
+            return _call(declared, work, call, arguments)
+
         try:
-            if declared.takes == "work":
-                async with work, call:
-                    return _answer(call, await declared.function(work=work, **arguments), declared)
-            async with work, work.begin() as uow:
-                async with call:
-                    value = await declared.function(uow=uow, **arguments)
-                    response = _answer(call, value, declared)
-                if idempotency is not None:
-                    status = response.status_code or declared.status
-                    await idempotency.answer(uow, status, response.content)
+            return await _repeatable(freshness, attempt)
         except Answered as earlier:
+            await note_repeated(installation, tenant, freshness)
             return Response(
                 earlier.body,
                 status_code=earlier.status,
                 media_type=_JSON,
                 headers={"Idempotent-Replayed": "true"},
             )
-        return response
 
     _describe(endpoint, declared, returns)
     return route(
@@ -122,6 +134,36 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
         guards=[guard],
         before_request=_screening(declared),
     )(endpoint)
+
+
+async def _repeatable(
+    freshness: Freshness, attempt: Callable[[], Awaitable[Response[Any]]]
+) -> Response[Any]:
+    """What only reads is tried again, on the primary, where a replica goes away under it."""
+    try:
+        return await attempt()
+    except ReplicaLost:
+        if not freshness.may_repeat:
+            raise
+        freshness.primary_only = True
+        return await attempt()
+
+
+async def _call(
+    declared: Route, work: Work, call: Call, arguments: dict[str, Any]
+) -> Response[Any]:
+    """Call the route, with its unit of work or what opens several."""
+    if declared.takes == "work":
+        async with work, call:
+            return _answer(call, await declared.function(work=work, **arguments), declared)
+    async with work, work.begin(read_only=declared.read_only) as uow:
+        async with call:
+            value = await declared.function(uow=uow, **arguments)
+            response = _answer(call, value, declared)
+        if work.idempotency is not None:
+            status = response.status_code or declared.status
+            await work.idempotency.answer(uow, status, response.content)
+    return response
 
 
 _REFUSALS = {
@@ -156,10 +198,15 @@ def _describe(endpoint: Callable[..., Any], declared: Route, returns: Any) -> No
         )
     )
 
+    described = {"pss_tenant"}
+    if declared.method == "POST":
+        described.add("idempotency_key")
+    if declared.read_only:
+        described.add("pss_position")
     parameters += [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None)
         for name, annotation in _HEADERS.items()
-        if name == "pss_tenant" or declared.method == "POST"
+        if name in described
     ]
 
     answer = Response[bytes] if returns is Content else Response[_answered(returns)]  # type: ignore[misc]
@@ -220,6 +267,8 @@ def _answered(returns: Any) -> Any:
 def _description(declared: Route, *, guest: bool) -> str:
     text = inspect.getdoc(declared.function) or ""
     who = "Open to guests." if guest else "For staff and integrators."
+    if declared.read_only:
+        text += "\n\nMay come from a replica, a moment behind."
     return f"{text}\n\n{who} Permission `{declared.permission}`, plugin `{declared.plugin}`."
 
 

@@ -11,6 +11,7 @@ import structlog
 from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 
+from pss_api.position import tell_position
 from pss_api.traffic import TrafficCounter
 from pss_kernel.errors import TooSlow
 from pss_kernel.ids import new_id
@@ -52,6 +53,7 @@ def gateway(app: ASGIApp, traffic: TrafficCounter | None = None) -> ASGIApp:
                 answered = message["status"]
                 headers = MutableScopeHeaders.from_message(message)
                 headers["PSS-Request-Id"] = request_id
+                tell_position(scope, headers)
                 for name, value in _SAFE.items():
                     headers.setdefault(name, value)
                 if private:

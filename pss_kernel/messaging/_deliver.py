@@ -10,7 +10,7 @@ import structlog
 from pss_kernel.auth import Actor
 from pss_kernel.messaging._envelope import Envelope
 from pss_kernel.messaging._waiting import absent_plugins, set_aside
-from pss_kernel.persistence import Correlation
+from pss_kernel.persistence import Correlation, Freshness
 from pss_kernel.plugin import Handler
 from pss_kernel.resilience import Call
 from pss_kernel.tenancy._tenant import KERNEL
@@ -91,8 +91,12 @@ async def deliver_to(installation: Installation, handler: Handler, envelope: Env
         async with installation.unit_of_work(tenant, actor, correlation) as uow:
             if await uow.hot(_RECEIVED, handler.name, envelope.id):
                 return
+        # What the event tells may not be on a replica yet.
+        freshness = Freshness(primary_only=True)
         async with (
-            installation.work(tenant, actor, correlation, plugin=handler.plugin) as work,
+            installation.work(
+                tenant, actor, correlation, plugin=handler.plugin, freshness=freshness
+            ) as work,
             call,
         ):
             await handler.function(work=work, event=event)

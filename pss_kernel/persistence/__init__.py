@@ -2,6 +2,8 @@
 
 from pss_kernel.persistence._database import Database, Roles
 from pss_kernel.persistence._metadata import tenant_metadata
+from pss_kernel.persistence._position import Freshness
+from pss_kernel.persistence._replica import ReplicaLost
 from pss_kernel.persistence._unit_of_work import (
     Correlation,
     UnitOfWork,
@@ -14,7 +16,9 @@ __all__ = [
     "Answered",
     "Correlation",
     "Database",
+    "Freshness",
     "Idempotency",
+    "ReplicaLost",
     "Roles",
     "UnitOfWork",
     "Work",

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import msgspec
@@ -19,6 +19,10 @@ from sqlalchemy.pool import NullPool
 from pss_kernel.config import CONTROL_CELL, Config
 from pss_kernel.errors import Invalid
 from pss_kernel.persistence._owners import OwnerPool
+from pss_kernel.persistence._recycling import TenantPool
+
+if TYPE_CHECKING:
+    from pss_kernel.persistence._replica import Replica
 
 __all__ = ["LIMITS", "Database", "Roles", "disconnected"]
 
@@ -153,7 +157,10 @@ class Database:
             direct = direct.set(
                 host=there.host, port=there.port, database=there.database, query=there.query
             )
-        self.engine = self._engine(self.roles.app, pool_size=config.pool_size)
+        self._pool_size = config.pool_size
+        self.tenants_per_connection = config.tenants_per_connection
+        self.engine = self._engine(self._app_url)
+        self.replica: Replica | None = None
         self.relay_engine = create_async_engine(
             # With its address in the URL: the outbox's listener opens a connection from it.
             direct.set(drivername="postgresql+asyncpg"),
@@ -170,8 +177,15 @@ class Database:
             hide_parameters=True,
         )
 
-    def _engine(self, role: str, pool_size: int) -> AsyncEngine:
-        connect = self._creator(role)
+    def reading_engine(self, url: str) -> AsyncEngine:
+        """The application's connections to a replica, impatient: the primary can answer too."""
+        return self._engine(_checked(url), connect_seconds=2, pool_seconds=2)
+
+    def _engine(
+        self, url: URL, *, connect_seconds: float = 5, pool_seconds: float = 10
+    ) -> AsyncEngine:
+        """The application's connections, to the primary or to a replica."""
+        connect = self._creator(url, connect_seconds)
         cached = 0 if self._pooled else 100
 
         def creator() -> Any:
@@ -184,13 +198,13 @@ class Database:
         engine = create_async_engine(
             "postgresql+asyncpg://",
             creator=creator,
+            poolclass=TenantPool,
             # The unit of work begins and ends its own transactions (one round trip for BEGIN
             # and the tenant's binding together), so SQLAlchemy must not open any.
             isolation_level="AUTOCOMMIT",
-            pool_size=pool_size,
+            pool_size=self._pool_size,
             max_overflow=0,
-            pool_timeout=10,
-            pool_recycle=1800,
+            pool_timeout=pool_seconds,
             hide_parameters=True,  # an error's text is logged; what people entered is not
             json_serializer=lambda value: msgspec.json.encode(value).decode(),
             json_deserializer=msgspec.json.decode,
@@ -198,8 +212,9 @@ class Database:
         event.listen(engine.sync_engine, "handle_error", _keep_when_cancelled)
         return engine
 
-    def _creator(self, role: str) -> Callable[[], Awaitable[asyncpg.Connection]]:
-        arguments = connect_arguments(self._app_url)
+    def _creator(self, url: URL, seconds: float) -> Callable[[], Awaitable[asyncpg.Connection]]:
+        arguments = connect_arguments(url)
+        role = self.roles.app
         settings = {"application_name": f"pss {role}"}
         if self._pooled:
             # Between two transactions a pooler may give us another connection, which knows
@@ -208,12 +223,13 @@ class Database:
             arguments["statement_cache_size"] = 0
         else:
             settings |= {"search_path": "", **LIMITS}
-        if not (self._own_login and role == self.roles.app):
+        own = {role, self._app_url.username} if self._own_login else {role}
+        if url.username not in own:
             settings["role"] = role
 
         async def connect() -> asyncpg.Connection:
             try:
-                return await asyncpg.connect(**arguments, server_settings=settings, timeout=5)
+                return await asyncpg.connect(**arguments, server_settings=settings, timeout=seconds)
             except OSError as error:  # refused, no such socket, too slow
                 # Told apart from another company's refusal, which is an OSError as well.
                 raise asyncpg.ClientCannotConnectError(str(error)) from error
@@ -246,6 +262,8 @@ class Database:
 
     async def close(self) -> None:
         """Close every pooled connection."""
+        if self.replica is not None:
+            await self.replica.stop()
         await self.engine.dispose()
         await self.relay_engine.dispose()
         await self._owners.close()

@@ -46,11 +46,17 @@ log_error_verbosity = terse
 
 
 class EmbeddedPostgres:
-    """One server for one data folder. ``url`` is there while the server is held."""
+    """One server for one data folder. ``url`` is there while the server is held.
 
-    def __init__(self, data_dir: Path) -> None:
+    ``replica_of``: a streaming replica of that server beside it, which must be held as well. It
+    is copied anew whenever it is started: it has nothing that the other has not.
+    """
+
+    def __init__(self, data_dir: Path, *, replica_of: EmbeddedPostgres | None = None) -> None:
+        self._primary = replica_of
+        self._name = "postgres" if replica_of is None else "replica"
         self._home = self._reachable_home(data_dir)
-        self._pgdata = self._home / "postgres"
+        self._pgdata = self._home / self._name
         digest = hashlib.sha256(str(self._pgdata).encode()).hexdigest()[:12]
         # Short on purpose: the path of a Unix socket may have 107 bytes at the most.
         self._socket_dir = Path(tempfile.gettempdir()) / f"pss-{os.geteuid()}-{digest}"
@@ -64,7 +70,11 @@ class EmbeddedPostgres:
     @property
     def url(self) -> str:
         """For the owner: a superuser of this server."""
-        return f"postgresql://postgres@/postgres?host={self._socket_dir}"
+        return self.url_of("postgres")
+
+    def url_of(self, login: str) -> str:
+        """For another login of this server."""
+        return f"postgresql://{login}@/postgres?host={self._socket_dir}"
 
     @property
     def log(self) -> Path:
@@ -81,13 +91,10 @@ class EmbeddedPostgres:
         if os.geteuid() == 0:
             self._home.chmod(self._home.stat().st_mode | stat.S_IXOTH)
         with self._exclusively():
-            self._users = _private(self._home / "postgres.users")
+            self._users = _private(self._home / f"{self._name}.users")
             fcntl.flock(self._users, fcntl.LOCK_SH)
             try:
-                if not (self._pgdata / "PG_VERSION").exists():
-                    self._initialise()
-                if not self._running():
-                    self._start()
+                self._make_ready()
             except BaseException:
                 self._users.close()
                 self._users = None
@@ -104,23 +111,59 @@ class EmbeddedPostgres:
             except BlockingIOError:
                 return  # others still use it
             if self._running():
-                self._run("pg_ctl", "stop", "--mode=fast", "--wait", "--silent", _PATIENCE)
+                self.stop()
             with contextlib.suppress(OSError):  # not there, or not empty: then it may stay
                 self._socket_dir.rmdir()
 
+    def stop(self, mode: str = "fast") -> None:
+        """Stop the server, held or not; ``immediate`` is what a crash would be."""
+        self._run("pg_ctl", "stop", f"--mode={mode}", "--wait", "--silent", _PATIENCE)
+
     @contextlib.contextmanager
     def _exclusively(self) -> Iterator[None]:
-        with _private(self._home / "postgres.lock") as lock:
+        with _private(self._home / f"{self._name}.lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _initialise(self) -> None:
+    def _make_ready(self) -> None:
+        if self._primary is not None:
+            if not self._running():
+                self._copy(self._primary)
+                self._start()
+            return
+        if not (self._pgdata / "PG_VERSION").exists():
+            self._initialise()
+        if not self._running():
+            self._start()
+
+    def _copy(self, primary: EmbeddedPostgres) -> None:
+        with self._made_whole() as unfinished:
+            self._run(
+                "pg_basebackup",
+                f"--dbname={primary.url}",
+                "--write-recovery-conf",
+                "--checkpoint=fast",
+                "--no-sync",
+                pgdata=unfinished,
+            )
+
+    @contextlib.contextmanager
+    def _made_whole(self) -> Iterator[Path]:
+        """A new folder that takes the place of the data once all is in it."""
         # A first start that was killed half-way leaves a folder without PG_VERSION's siblings.
         shutil.rmtree(self._pgdata, ignore_errors=True)
-        unfinished = self._pgdata.with_name("postgres.new")
+        unfinished = self._pgdata.with_name(f"{self._name}.new")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
         self._give(unfinished)
+        yield unfinished
+        unfinished.rename(self._pgdata)
+
+    def _initialise(self) -> None:
+        with self._made_whole() as unfinished:
+            self._initdb(unfinished)
+
+    def _initdb(self, unfinished: Path) -> None:
         self._run(
             "initdb",
             "--auth=trust",
@@ -131,7 +174,6 @@ class EmbeddedPostgres:
             "--no-instructions",
             pgdata=unfinished,
         )
-        unfinished.rename(self._pgdata)
 
     def _start(self) -> None:
         self._socket_dir.mkdir(mode=0o700, exist_ok=True)

@@ -13,16 +13,26 @@ import asyncpg
 import msgspec
 from sqlalchemy import CursorResult, Executable, RowMapping
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pss_kernel.errors import Conflict, Invalid, Problem, TenantMoving, Unavailable
+from pss_kernel.errors import (
+    Conflict,
+    Invalid,
+    Problem,
+    ReadOnlyUnit,
+    TenantMoving,
+    Unavailable,
+)
 from pss_kernel.hooks._dispatch import call_hook
 from pss_kernel.hooks._spec import HookSpec
 from pss_kernel.keys._persons import erase_persons, seal_persons, unseal_persons
 from pss_kernel.messaging._log import EventBuffer
 from pss_kernel.persistence._binding import Binding, TransactionFailed, first_role
-from pss_kernel.persistence._database import disconnected
+from pss_kernel.persistence._database import Database, disconnected
 from pss_kernel.persistence._migrations import reached
+from pss_kernel.persistence._position import Freshness
+from pss_kernel.persistence._recycling import connect_for
+from pss_kernel.persistence._replica import BEGIN_READING, REPLICA_FAILURES, ReplicaLost
 from pss_kernel.resilience import Statement
 from pss_kernel.tenancy._tenant import KERNEL
 
@@ -71,12 +81,15 @@ class UnitOfWork:
         plugin: str,
         connection: AsyncConnection,
         binding: Binding,
+        *,
+        read_only: bool = False,
     ) -> None:
         self.installation = installation
         self.tenant = tenant
         self.actor = actor
         self.correlation = correlation
         self.plugin = plugin
+        self.read_only = read_only
         self._connection = connection
         self._binding = binding
         self._events = EventBuffer()
@@ -139,6 +152,7 @@ class UnitOfWork:
         self, table: str, columns: Sequence[str], records: Sequence[Sequence[Any]]
     ) -> None:
         """Load many rows at once with PostgreSQL's COPY, in this transaction."""
+        self._refuse_to_write("copy_in")
         with Statement(self):
             driver = await self._binding.acting_for(self.plugin)
             await driver.copy_records_to_table(
@@ -155,6 +169,7 @@ class UnitOfWork:
         is the table's name and then the row's key, which makes keys of one table alike. One that
         returns no row raises ``otherwise`` and everything is rolled back.
         """
+        self._refuse_to_write("take")
         self._takes.append(_Take(sort_key, sql, arguments, otherwise, self.plugin))
 
     async def seal(
@@ -166,6 +181,7 @@ class UnitOfWork:
         column (``meal.diet``). None stays None. One round trip for all of them, none where
         nothing is to be sealed. Raises Gone (``person-erased``) for whose key was erased.
         """
+        self._refuse_to_write("seal")
         async with self.acting(KERNEL):
             return await seal_persons(self, persons)
 
@@ -182,6 +198,7 @@ class UnitOfWork:
 
     async def erase_persons(self, *subjects: str) -> list[str]:
         """Erase the keys of people for good; gives those that had not been erased before."""
+        self._refuse_to_write("erase_persons")
         async with self.acting(KERNEL):
             return await erase_persons(self, subjects)
 
@@ -195,9 +212,14 @@ class UnitOfWork:
 
         Raises TypeError for an event that no plugin lists in ``emits``.
         """
+        self._refuse_to_write("emit")
         if "." not in event.event_type:
             raise TypeError(f"{type(event).__name__} stands in no plugin's 'emits'.")
         self._events.add(event, stream)
+
+    def _refuse_to_write(self, method: str) -> None:
+        if self.read_only:
+            raise ReadOnlyUnit(f"A read-only unit of work of {self.plugin!r} called {method!r}.")
 
     @asynccontextmanager
     async def acting(self, plugin: str) -> AsyncIterator[None]:
@@ -264,10 +286,14 @@ async def open_unit_of_work(
     actor: Actor,
     correlation: Correlation,
     plugin: str,
+    *,
+    read_only: bool = False,
+    freshness: Freshness | None = None,
 ) -> AsyncIterator[UnitOfWork]:
     """Begin a transaction bound to the tenant; commit on the way out, roll back on an error.
 
-    Three round trips beside the work: BEGIN with the binding, events (if any), COMMIT.
+    Three round trips beside the work: BEGIN with the binding, events (if any), COMMIT; and one
+    more where the caller wants to know the position of its write.
     Raises Unavailable (retryable) when the database can't be reached, TenantMoving for a change
     while the tenant is on its way to another cell; what only reads goes on.
     """
@@ -276,21 +302,36 @@ async def open_unit_of_work(
     place = installation.directory.current(tenant)
     if place.placement == "moving" and actor.kind == "system":
         raise _moving(tenant)
+    freshness = freshness or Freshness()
+    replica = installation.cells[place.cell].replica
+    reading = False
     try:
-        connection, driver = await _begin(installation, place, plugin)
+        connection, driver, reading = await _opened(
+            installation, place, plugin, freshness if read_only else None
+        )
         binding = Binding(driver, tenant, installation.database.roles, plugin)
-        uow = UnitOfWork(installation, tenant, actor, correlation, plugin, connection, binding)
+        uow = UnitOfWork(
+            *(installation, tenant, actor, correlation, plugin, connection, binding),
+            read_only=read_only,
+        )
         try:
             yield uow
             await uow.flush()
             await _commit(uow, binding)
+            if replica is not None and (freshness.wants_position or not read_only):
+                await replica.written(driver, freshness)
         except BaseException:
             binding.end()
             await _abandon(connection, driver)
             raise
         await connection.close()
     except Exception as error:
-        problem = database_problem(error) or await _left(installation, place, error)
+        problem = database_problem(error)
+        if reading and replica is not None and replica.lost(error):
+            problem = ReplicaLost()
+        elif read_only and _caused_by(error, asyncpg.ReadOnlySQLTransactionError):
+            problem = ReadOnlyUnit(f"A read-only unit of work of {plugin!r} tried to write.")
+        problem = problem or await _left(installation, place, error)
         if problem is None:
             raise
         raise problem from error
@@ -311,10 +352,7 @@ _TOO_LATE = (
 
 async def _left(installation: Installation, place: Tenant, error: Exception) -> Problem | None:
     """TenantMoving, where the error comes of the tenant's leaving the cell it was known in."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, _TOO_LATE):
-        cause = cause.__cause__
-    if cause is None or isinstance(error, Problem):
+    if isinstance(error, Problem) or not _caused_by(error, *_TOO_LATE):
         return None
     try:
         await installation.directory.refresh()  # this process may not have heard of it yet
@@ -324,6 +362,13 @@ async def _left(installation: Installation, place: Tenant, error: Exception) -> 
     if (now.cell, now.placement) == (place.cell, "active"):
         return None
     return _moving(place)
+
+
+def _caused_by(error: BaseException, *kinds: type[BaseException]) -> bool:
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, kinds):
+        cause = cause.__cause__
+    return cause is not None
 
 
 def _moving(tenant: Tenant) -> TenantMoving:
@@ -343,19 +388,35 @@ async def _commit(uow: UnitOfWork, binding: Binding) -> None:
         raise
 
 
+async def _opened(
+    installation: Installation, tenant: Tenant, plugin: str, reader: Freshness | None
+) -> tuple[AsyncConnection, asyncpg.Connection, bool]:
+    """A transaction with the tenant bound, and whether it is on the replica."""
+    database = installation.cells[tenant.cell]
+    role = first_role(tenant, installation.database.roles, plugin)
+    replica = database.replica
+    if reader and replica is not None and (least := replica.least(reader)) is not None:
+        try:
+            binding = tenant.binding_as(role, begin=replica.beginning(least))
+            return *await _begin(database, replica.engine, tenant, binding), True
+        except REPLICA_FAILURES as error:
+            replica.lost(error)
+    binding = tenant.binding_as(role, begin=BEGIN_READING if reader else "BEGIN")
+    return *await _begin(database, database.engine, tenant, binding), False
+
+
 async def _begin(
-    installation: Installation, tenant: Tenant, plugin: str
+    database: Database, engine: AsyncEngine, tenant: Tenant, binding: str
 ) -> tuple[AsyncConnection, asyncpg.Connection]:
     """A pooled connection with the tenant bound; a stale one is replaced."""
-    engine = installation.cells[tenant.cell].engine
-    role = first_role(tenant, installation.database.roles, plugin)
     for attempt in range(1, _ATTEMPTS + 1):
-        connection = await engine.connect()
+        most = database.tenants_per_connection
+        connection = await connect_for(tenant.code, engine, most)
         try:
             raw = await connection.get_raw_connection()
             driver = raw.driver_connection
             assert driver is not None
-            await driver.execute(tenant.binding_as(role))
+            await driver.execute(binding)
         except BaseException as error:
             await _discard(connection)
             if attempt == 1 and disconnected(error):

@@ -17,6 +17,7 @@ import structlog
 from pss_kernel.errors import Conflict, IdempotencyMismatch, PluginBusy
 from pss_kernel.keys._secret import encode_secret
 from pss_kernel.persistence._binding import UnitOfWorkEnded
+from pss_kernel.persistence._position import Freshness
 from pss_kernel.persistence._unit_of_work import Correlation, UnitOfWork, open_unit_of_work
 from pss_kernel.resilience import blame
 from pss_kernel.tenancy._tenant import KERNEL
@@ -114,9 +115,9 @@ async def forget_old_keys(uow: UnitOfWork) -> None:
 class _Unit:
     """One unit of a Work, which knows it as open until it has ended."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, *, read_only: bool) -> None:
         self._work = work
-        self._transaction = work._transaction()  # noqa: SLF001 - the other half of the class
+        self._transaction = work._transaction(read_only=read_only)  # noqa: SLF001 - the other half of the class
 
     async def __aenter__(self) -> UnitOfWork:
         try:
@@ -177,14 +178,16 @@ class Work:
         plugin: str,
         idempotency: Idempotency | None = None,
         status: int = 200,
+        freshness: Freshness | None = None,
     ) -> None:
         self.installation = installation
         self.tenant = tenant
         self.actor = actor
         self.correlation = correlation
         self.plugin = plugin
-        self._idempotency = idempotency
+        self.idempotency = idempotency
         self._status = status
+        self._freshness = freshness or Freshness()
         self._claimed = idempotency is None
         self._open: set[_Unit] = set()
         self._ended = False
@@ -192,18 +195,22 @@ class Work:
     @property
     def idempotency_key(self) -> str | None:
         """The caller's key, for passing a key of its own to another company."""
-        return self._idempotency.key if self._idempotency else None
+        return self.idempotency.key if self.idempotency else None
 
     def settings(self, kind: type[S]) -> S:
         """This tenant's settings of the plugin that declares the type ``kind``."""
         return self.installation.settings_of(self.tenant, kind)
 
-    def begin(self) -> AbstractAsyncContextManager[UnitOfWork]:
-        """A unit of work; commits when the block ends, rolls back when it raises."""
-        return _Unit(self)
+    def begin(self, *, read_only: bool = False) -> AbstractAsyncContextManager[UnitOfWork]:
+        """A unit of work; commits when the block ends, rolls back when it raises.
+
+        ``read_only``: the database refuses to write, and the cell's replica may be read from,
+        but not after a write of this work and not in a request that may change something.
+        """
+        return _Unit(self, read_only=read_only)
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[UnitOfWork]:
+    async def _transaction(self, *, read_only: bool) -> AsyncIterator[UnitOfWork]:
         if self._ended:
             raise _ended(self.plugin)
         if len(self._open) >= self.installation.meters.limits.units:
@@ -214,13 +221,15 @@ class Work:
         async with (
             self.installation.meters.unit(self.tenant.code, self.plugin),
             open_unit_of_work(
-                self.installation, self.tenant, self.actor, self.correlation, self.plugin
+                *(self.installation, self.tenant, self.actor, self.correlation, self.plugin),
+                read_only=read_only,
+                freshness=self._freshness,
             ) as uow,
         ):
-            if not self._claimed and self._idempotency is not None:
-                await self._idempotency.claim(uow)
+            if not (read_only or self._claimed) and self.idempotency is not None:
+                await self.idempotency.claim(uow)
             yield uow
-        self._claimed = True
+        self._claimed = self._claimed or not read_only
 
     async def __aenter__(self) -> Self:
         """What it is for has begun."""
@@ -242,6 +251,6 @@ class Work:
 
     async def answer(self, uow: UnitOfWork, value: Any, *, status: int | None = None) -> None:
         """Keep what will be answered, so that the same key gets the same answer again."""
-        if self._idempotency is not None:
+        if self.idempotency is not None:
             body = msgspec.json.encode(value, enc_hook=encode_secret)
-            await self._idempotency.answer(uow, status or self._status, body)
+            await self.idempotency.answer(uow, status or self._status, body)

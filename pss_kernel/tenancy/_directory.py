@@ -134,6 +134,7 @@ class Directory:
         """Read a cell that could not be reached. Raises what its database says."""
         cell = await self._look(name)
         async with self._refreshing:
+            await self._raise_floors()
             self._take({name: cell}, self._snapshot.unreachable - {name})
         self._said.pop(name, None)
         _log.info("cell_reached_again", cell=name)
@@ -162,11 +163,17 @@ class Directory:
             if isinstance(one, Cell) and one is not self._cells[name]
         }
         if cells:
+            await self._raise_floors()
             self._take(cells, self._snapshot.unreachable)
         failed = {name: one for name, one in read.items() if isinstance(one, BaseException)}
         for name, error in failed.items():
             await self.note_unreachable(name, error)
         return bool(cells or failed)
+
+    async def _raise_floors(self) -> None:
+        """Who reads from a replica must find there what is about to be known here."""
+        replicas = [one.replica for one in self._databases.values() if one.replica is not None]
+        await asyncio.gather(*(replica.raise_floor() for replica in replicas))
 
     @asynccontextmanager
     async def _reading(self, database: Database) -> AsyncIterator[asyncpg.Connection]:

@@ -79,16 +79,17 @@ class Tenant:
             state.state == "disabled" and occurred_at < state.since
         )
 
-    def binding_as(self, role: str) -> str:
+    def binding_as(self, role: str, *, begin: str = "BEGIN") -> str:
         """Begins a transaction bound to this tenant, in one round trip.
 
-        While it moves, the transaction can only read. Role and search path are local to the
-        transaction, so they end with it, also behind a pooler. Before, what the connection's last
-        user may have set for the session is reset, in a transaction of its own: a ROLLBACK must
-        not bring it back. The names were checked when the tenant was made (lower-case letters,
-        digits, _).
+        While it moves, or where ``begin`` says so, the transaction can only read. Role and search
+        path are local to the transaction, so they end with it, also behind a pooler. Before, what
+        the connection's last user may have set for the session is reset, in a transaction of its
+        own: a ROLLBACK must not bring it back. The names were checked when the tenant was made
+        (lower-case letters, digits, _).
         """
-        begin = "BEGIN READ ONLY" if self.placement == "moving" else "BEGIN"
+        if self.placement == "moving" and begin == "BEGIN":
+            begin = "BEGIN READ ONLY"
         return (
             f"BEGIN; RESET ALL; RESET ROLE; COMMIT; {begin}; "
             f"SELECT set_config('role', '{role}', true), "

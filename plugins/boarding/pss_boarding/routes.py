@@ -111,7 +111,7 @@ async def list_no_shows(
     return Page(data=roll.no_shows())
 
 
-@plugin.get("/flights/{flight_id:str}/scans", permission="boarding:read")
+@plugin.get("/flights/{flight_id:str}/scans", permission="boarding:read", read_only=True)
 async def list_scans(
     uow: UnitOfWork, flight_id: str, cursor: str | None = None
 ) -> Page[RecordedScan]:

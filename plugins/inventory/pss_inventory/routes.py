@@ -20,13 +20,13 @@ class Authorisations(Struct, frozen=True, forbid_unknown_fields=True):
     authorised: dict[str, int]
 
 
-@plugin.get("/markets", permission="inventory:shop")
+@plugin.get("/markets", permission="inventory:shop", read_only=True)
 async def show_markets(uow: UnitOfWork) -> Page[Market]:
     """List the markets on sale, with one connection at most."""
     return Page(data=await contracts.markets(uow), next_cursor=None)
 
 
-@plugin.get("/flights", permission="inventory:read")
+@plugin.get("/flights", permission="inventory:read", read_only=True)
 async def show_flights(
     uow: UnitOfWork, date: dt.date, origin: str | None = None, flight: str | None = None
 ) -> Page[Flight]:
@@ -34,13 +34,13 @@ async def show_flights(
     return Page(data=await list_flights(uow, date, origin, flight), next_cursor=None)
 
 
-@plugin.get("/flights/{flight_id:str}", permission="inventory:read")
+@plugin.get("/flights/{flight_id:str}", permission="inventory:read", read_only=True)
 async def show_flight(uow: UnitOfWork, flight_id: str) -> Flight:
     """Show one dated flight with its legs."""
     return await contracts.flight_by_id(uow, flight_id)
 
 
-@plugin.get("/flights/{flight_id:str}/authorisations", permission="inventory:read")
+@plugin.get("/flights/{flight_id:str}/authorisations", permission="inventory:read", read_only=True)
 async def show_authorisations(uow: UnitOfWork, flight_id: str) -> Page[LegInventory]:
     """Show what every booking class of the flight may sell, holds and has sold."""
     return Page(data=await flight_inventory(uow, flight_id), next_cursor=None)

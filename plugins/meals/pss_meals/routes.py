@@ -8,7 +8,7 @@ from .settings import Dish, Settings
 from .store import Meal, meals_of
 
 
-@plugin.get("/meals", permission="meals:read")
+@plugin.get("/meals", permission="meals:read", read_only=True)
 async def show_menu(uow: UnitOfWork) -> Page[Dish]:
     """List the special meals that this airline serves."""
     return Page(data=uow.settings(Settings).menu, next_cursor=None)

@@ -17,7 +17,7 @@ from .domain.taxes import TaxBook
 __all__ = ["Filed", "read_filed", "replace_fares", "replace_taxes"]
 
 _FARE_FIELDS = MarketFare.__struct_fields__
-_MOST_REMEMBERED = 500  # tenants, at some 50 kB each; then all are forgotten
+_MOST_REMEMBERED = 500  # tenants, at some 50 kB each; then the one read longest ago goes
 
 # One round trip for all that a price needs. A document comes along only where its version is
 # not the one that this process has decoded already ($5 and $6).
@@ -88,7 +88,7 @@ async def read_filed(
     documents = _current(row, known, uow.tenant.currency)
     if documents is not known:
         if len(_remembered) >= _MOST_REMEMBERED:
-            _remembered.clear()
+            del _remembered[next(iter(_remembered))]
         _remembered[owner] = documents
     return Filed(
         moment=row["moment"],

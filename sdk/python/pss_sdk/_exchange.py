@@ -22,13 +22,15 @@ __all__ = ["Exchange"]
 
 T = TypeVar("T")
 _LONGEST_WAIT = 5.0  # seconds
+_MOST_POSITIONS = 8
 
 
 class Exchange:
     """Sends requests as one caller of one airline.
 
     Every POST carries an Idempotency-Key and keeps it when it is repeated, so a repetition has
-    no second effect; PUT and DELETE have none by nature.
+    no second effect; PUT and DELETE have none by nature. Where a write ended (``PSS-Position``)
+    is sent along with what follows, so that a read never misses a write made here before it.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Exchange:
             base_url=base_url, headers=headers, timeout=timeout, transport=transport
         )
         self._attempts = attempts
+        self._positions: tuple[str, ...] = ()
 
     async def __aenter__(self) -> Self:
         return self
@@ -132,13 +135,19 @@ class Exchange:
         params: Mapping[str, str],
         headers: Mapping[str, str],
     ) -> httpx.Response:
+        brought = self._positions
+        sent = {**headers, "PSS-Position": ", ".join(brought)} if brought else headers
         try:
             response = await self._http.request(
-                method, path, content=content, params=params, headers=headers
+                method, path, content=content, params=params, headers=sent
             )
         except httpx.TransportError as error:
             base = self._http.base_url
             raise Unreachable(f"{base} does not answer ({type(error).__name__}).") from error
+        if (position := response.headers.get("PSS-Position")) is not None:
+            # It covers those that were brought; of requests meanwhile, each has its own.
+            others = [one for one in self._positions if one not in brought]
+            self._positions = (*others, position)[-_MOST_POSITIONS:]
         if response.is_error:
             raise ApiProblem.from_answer(response.status_code, response.content)
         return response

@@ -1,5 +1,6 @@
 """What the client does with answers and without them, on a transport that plays the server."""
 
+import asyncio
 import pickle
 from collections.abc import Callable
 from datetime import date
@@ -178,3 +179,49 @@ async def test_waiting_ends_with_the_time_given() -> None:
     async with client:
         with pytest.raises(OrderNotTicketed, match="confirmed"):
             await client.wait_until_ticketed("ord_1", seconds=0.01)
+
+
+async def test_the_position_of_a_write_is_brought_along() -> None:
+    """What follows a write tells the server where it ended, after an error's answer as well."""
+    answers = [
+        httpx.Response(200, json=TENANT),
+        httpx.Response(201, json={"id": "1", "offers": []}, headers={"PSS-Position": "a.1.1"}),
+        httpx.Response(422, json={**BUSY, "retryable": False}, headers={"PSS-Position": "a.1.2"}),
+        httpx.Response(200, json=TENANT),
+        httpx.Response(200, json=TENANT),
+    ]
+    client, seen = played(lambda _: answers.pop(0))
+    async with client:
+        await client.tenant()
+        await client.request_offers([("VIE", "LHR", date(2026, 11, 23))])
+        with pytest.raises(ApiProblem):
+            await client.request_offers([("VIE", "LHR", date(2026, 11, 23))])
+        await client.tenant()
+        await client.tenant()
+    brought = [request.headers.get("PSS-Position") for request in seen]
+    assert brought == [None, None, "a.1.1", "a.1.2", "a.1.2"]
+
+
+async def test_positions_of_requests_at_the_same_time() -> None:
+    """An answer replaces the positions that its request brought, and no other."""
+    seen: list[httpx.Request] = []
+    second_is_answered = asyncio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        if request.url.path == "/v1/tenant":
+            return httpx.Response(200, json=TENANT)
+        place = sum(one.url.path == "/v1/offer-requests" for one in seen)
+        if place == 1:
+            await second_is_answered.wait()
+        second_is_answered.set()
+        return httpx.Response(
+            201, json={"id": "1", "offers": []}, headers={"PSS-Position": f"a.1.{place}"}
+        )
+
+    client = Client("http://x.invalid", tenant="x", transport=httpx.MockTransport(answer))
+    async with client:
+        wanted = [("VIE", "LHR", date(2026, 11, 23))]
+        await asyncio.gather(client.request_offers(wanted), client.request_offers(wanted))
+        await client.tenant()
+    assert seen[-1].headers["PSS-Position"] == "a.1.2, a.1.1"

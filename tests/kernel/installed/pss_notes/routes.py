@@ -21,6 +21,11 @@ class NewNote(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     body: Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
 
 
+class Shelf(msgspec.Struct):
+    bodies: list[str]
+    replica: bool
+
+
 class Line(msgspec.Struct, kw_only=True):
     kind: Literal["plain", "bold"]
     on: dt.date
@@ -41,6 +46,15 @@ async def list_notes(uow: UnitOfWork, limit: Limit = 10, erased: bool = False) -
     query = select(note.c.note_id, note.c.body).order_by(note.c.note_id.desc()).limit(limit)
     rows = [] if erased else await uow.fetch_all(query)
     return Page([Note(row["note_id"], row["body"]) for row in rows])
+
+
+@plugin.get("/shelf", permission="notes:see", read_only=True)
+async def show_shelf(uow: UnitOfWork) -> Shelf:
+    """All notes, from wherever they may be read, and whether that was a replica."""
+    ((replica,),) = await uow.hot("SELECT pg_is_in_recovery()")
+    await play("reading", uow)
+    rows = await uow.fetch_all(select(note.c.body).order_by(note.c.body))
+    return Shelf([row["body"] for row in rows], replica)
 
 
 @plugin.get("/notes/{note_id:str}", permission="notes:read")
