@@ -65,7 +65,7 @@ async def test_there_and_back(kit: TestKit, pss: Pss, tmp_path: Path) -> None:
         return await asyncio.to_thread(pss, *arguments, typed=typed)
 
     done, out, _ = await said("tenant", "export", code, target)
-    assert (0, True) == (done, f"{code} is in {target}: 6 tables, " in out)
+    assert (0, True) == (done, f"{code} is in {target}: 7 tables, " in out)
     assert "personal data" in out
     done, out, _ = await said("tenant", "verify", target)
     assert (0, True) == (done, f"The export of {code}" in out and "is whole" in out)

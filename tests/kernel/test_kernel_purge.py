@@ -11,12 +11,15 @@ from pss_kernel.errors import Conflict, Invalid
 from pss_kernel.installation import Installation
 from pss_kernel.leaving._purge import plugin_remains, plugins_to_purge, purge_plugin
 from pss_kernel.leaving._revisions import remember_revisions
+from pss_kernel.persistence._migrations import revisions_of, tables_made
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy import Tenant
 from pss_kernel.tenancy._contents import tables_of
-from pss_kernel.tenancy._provision import disable_plugin, enable_plugins
+from pss_kernel.tenancy._provision import KERNEL_MIGRATIONS, disable_plugin, enable_plugins
 from pss_kernel.testing import TestKit
 from pss_notes import store
+
+_KERNELS = tables_made(revisions_of(KERNEL_MIGRATIONS))
 
 
 async def _with_notes(kit: TestKit) -> Tenant:
@@ -63,11 +66,9 @@ async def test_nothing_remains(either: TestKit, tmp_path: Path) -> None:
     assert (("counter", "note", "trace"), tmp_path / "notes") == (purged.tables, purged.export)
     lines = (tmp_path / "notes/tables/note.jsonl").read_text(encoding="utf-8").splitlines()
     assert {"note 0", "note 1", "note 2"} == {json.loads(line)["body"] for line in lines}
-    assert {"event", "inbox", "idempotency"} == await _tables(either, tenant)
+    assert _KERNELS == await _tables(either, tenant)
     assert {"kernel"} == set(either.installation.directory.by_code(tenant.code).plugins)
-    assert {"event", "inbox", "idempotency", "note", "counter", "trace"} == await _tables(
-        either, other
-    )
+    assert _KERNELS | {"note", "counter", "trace"} == await _tables(either, other)
     async with either.unit_of_work(other) as uow:
         assert 3 == len(await store.traces(uow, "copy"))
 
@@ -98,7 +99,7 @@ async def test_while_it_serves(kit: TestKit) -> None:
         plugins_to_purge(kit.installation, tenant, "kernel")
     for name in plugins_to_purge(kit.installation, tenant, "notes", cascade=True):
         await purge_plugin(kit.installation, tenant.code, name, None)
-    assert {"event", "inbox", "idempotency"} == await _tables(kit, tenant)
+    assert _KERNELS == await _tables(kit, tenant)
 
 
 async def test_code_that_has_gone(either: TestKit, tmp_path: Path) -> None:
