@@ -10,13 +10,22 @@ import asyncpg
 from pss_kernel.leaving._alone import changing
 from pss_kernel.leaving._export import OUTBOXES
 from pss_kernel.persistence._database import Roles
-from pss_kernel.tenancy._contents import control_tables
 from pss_kernel.tenancy._rights import plugin_roles
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
 
-__all__ = ["drop_contents", "drop_everywhere", "roles_of"]
+__all__ = ["drop_contents", "drop_everywhere", "naming_tenants", "roles_of"]
+
+_NAMING = """
+SELECT c.relname::text AS name, a.attname::text AS column
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
+WHERE c.relnamespace = 'pss'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+  AND (a.attname = 'tenant' OR (c.relname = 'tenant' AND a.attname = 'code'))
+ORDER BY c.relname = 'tenant', c.relname
+"""
+_PLACES = {"placement", "tenant_domain"}
+"""Where it is and what it is called: the last to go, and the control cell's."""
 
 # Of its own, beside those that its memberships give it.
 _HAS_RIGHTS = """
@@ -45,8 +54,9 @@ async def drop_contents(owner: asyncpg.Connection, code: str, roles: Roles) -> N
         )
     # What refers to the tenant's own row goes before it; twice, because a trigger may write down
     # that a row has gone.
-    tables = list(reversed((await control_tables(owner)).items()))
-    for name, column in tables * 2:
+    for name, column in [*(await naming_tenants(owner)).items()] * 2:
+        if name in _PLACES:
+            continue
         await owner.execute(f'DELETE FROM pss."{name}" WHERE "{column}" = $1', code)  # noqa: S608 - names from the catalogue, quoted
     for role in await roles_of(owner, code, roles):
         with contextlib.suppress(asyncpg.DependentObjectsStillExistError):
@@ -54,6 +64,14 @@ async def drop_contents(owner: asyncpg.Connection, code: str, roles: Roles) -> N
                 if await owner.fetchval(_HAS_RIGHTS, role):
                     await owner.execute(_REVOKE.format(role=role))
                 await owner.execute(f'DROP ROLE "{role}"')
+
+
+async def naming_tenants(owner: asyncpg.Connection) -> dict[str, str]:
+    """Every table of the control schema that says whose its rows are, and in which column.
+
+    The tenant's own row comes last.
+    """
+    return {row["name"]: row["column"] for row in await owner.fetch(_NAMING)}
 
 
 async def drop_everywhere(installation: Installation, code: str) -> None:

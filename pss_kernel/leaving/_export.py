@@ -44,14 +44,16 @@ if TYPE_CHECKING:
     from pss_kernel.installation import Installation
     from pss_kernel.tenancy import Tenant
 
-__all__ = ["OUTBOXES", "Report", "export_tables", "export_tenant"]
+__all__ = ["ENVELOPES", "OUTBOXES", "Report", "export_tables", "export_tenant"]
 
 Report = Callable[[str, int, int], None]
 
 # No JSON document holds these characters unescaped, so COPY's CSV neither quotes nor changes it.
 _LINE_PER_ROW: dict[str, Any] = {"format": "csv", "quote": "\x01", "delimiter": "\x02"}
 OUTBOXES = ("outbox", "outbox_dead")
-"""Tables of the control schema whose rows name their tenant inside the event."""
+"""Tables of the control schema whose rows name their tenant inside the event alone."""
+ENVELOPES = (*OUTBOXES, "event_waiting")
+"""Those with whole events in their column ``payload``."""
 
 _KEY = """
 SELECT a.attname::text AS name
@@ -242,7 +244,7 @@ class _Writer:
                     self.owner,
                     "pss",
                     name,
-                    utf8=("payload",) if name in OUTBOXES else (),
+                    utf8=("payload",) if name in ENVELOPES else (),
                     protection=protection_of(self.installation.registry, None, name),
                 ),
                 where,

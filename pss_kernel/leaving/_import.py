@@ -15,7 +15,7 @@ from pss_kernel.config import CONTROL_CELL
 from pss_kernel.errors import Conflict, Invalid
 from pss_kernel.leaving._alone import alone, changing
 from pss_kernel.leaving._drop import drop_contents, drop_everywhere
-from pss_kernel.leaving._export import OUTBOXES, Report
+from pss_kernel.leaving._export import ENVELOPES, OUTBOXES, Report
 from pss_kernel.leaving._format import Column, Manifest, TableFile, columns_of, copy_line
 from pss_kernel.leaving._revisions import folder_of
 from pss_kernel.leaving._sealed_import import check_keys
@@ -272,7 +272,7 @@ class _Loading:
 
     async def control(self, one: TableFile) -> None:
         """Load rows of the control schema, as this tenant's."""
-        if one.name in OUTBOXES and not self._target.events:
+        if one.name in ENVELOPES and not self._target.events:
             return
         if self._target.renamed and one.name in _NOT_AS_ANOTHER:
             return
@@ -313,8 +313,9 @@ class _Loading:
         if name == "tenant":
             mine = {"code": target.code, "schema_name": target.schema, "role": target.role}
             return lambda row: row | mine
-        if name in OUTBOXES:
-            return lambda row: row | {"payload": _payload(row["payload"], target.code)}
+        if name in ENVELOPES:
+            whose = {} if name in OUTBOXES else {"tenant": target.code}
+            return lambda row: row | whose | {"payload": _payload(row["payload"], target.code)}
         if name == "job":
             return lambda row: row | {"tenant": target.code, "leased_until": None}
         return lambda row: row | {"tenant": target.code}

@@ -29,6 +29,7 @@ PROTECTED = (
 _KNOWN = {
     "api_key": {"secret_digest": "secret"},
     "event": {"data": "personal"},
+    "event_waiting": {"payload": "personal"},
     "idempotency": {"body": "personal"},
     "outbox": {"payload": "personal"},
     "outbox_dead": {"payload": "personal"},

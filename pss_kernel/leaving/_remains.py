@@ -11,7 +11,7 @@ import asyncpg
 
 from pss_kernel.errors import Unavailable
 from pss_kernel.leaving._broker import messages_of
-from pss_kernel.leaving._drop import roles_of
+from pss_kernel.leaving._drop import naming_tenants, roles_of
 from pss_kernel.leaving._export import OUTBOXES
 
 if TYPE_CHECKING:
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Remains", "kept_exports", "remains_of"]
 
-_COLUMNS = """
-SELECT c.relname::text AS name, a.attname::text AS column
-FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
-WHERE c.relnamespace = 'pss'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-  AND (a.attname = 'tenant' OR (c.relname = 'tenant' AND a.attname = 'code'))
-ORDER BY 1
-"""
 _DATABASE_FILES = {"exports", "cells"}
 
 
@@ -67,12 +60,12 @@ async def _in_database(owner: asyncpg.Connection, code: str) -> AsyncIterator[tu
         f"schema {schema}",
         await owner.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname = $1", schema),
     )
-    for row in await owner.fetch(_COLUMNS):
+    for name, column in (await naming_tenants(owner)).items():
         count = await owner.fetchval(
-            f'SELECT count(*) FROM pss."{row["name"]}" WHERE "{row["column"]}" = $1',  # noqa: S608 - names from the catalogue, quoted
+            f'SELECT count(*) FROM pss."{name}" WHERE "{column}" = $1',  # noqa: S608 - names from the catalogue, quoted
             code,
         )
-        yield f"rows of pss.{row['name']}", count
+        yield f"rows of pss.{name}", count
     for name in OUTBOXES:
         count = await owner.fetchval(
             f"SELECT count(*) FROM pss.{name} "  # noqa: S608 - a name of ours

@@ -65,6 +65,15 @@ async def _living(kit: TestKit) -> Tenant:
             tenant.code,
         )
         await owner.execute(
+            "INSERT INTO pss.tenant_traffic VALUES ($1, now(), 1, 0, '{}')", tenant.code
+        )
+        await owner.execute(
+            "INSERT INTO pss.event_waiting (tenant, plugin, event_id, event_type, payload, "
+            "occurred_at) SELECT $1, 'notes', gen_random_uuid(), 'x', payload, now() "
+            "FROM pss.outbox WHERE convert_from(payload, 'UTF8')::jsonb ->> 'tenant' = $1",
+            tenant.code,
+        )
+        await owner.execute(
             "INSERT INTO pss.tenant_file (tenant, plugin, name, digest) "
             "VALUES ($1, 'notes', 'x', '')",
             tenant.code,
@@ -88,6 +97,8 @@ async def test_what_is_looked_at(either: TestKit) -> None:
         "rows of pss.tenant_file": 1,
         "rows of pss.api_key": 1,
         "rows of pss.job": 1,
+        "rows of pss.event_waiting": 1,
+        "rows of pss.tenant_traffic": 1,
         "rows of pss.placement": 1,
         "events in pss.outbox": 1,
         "events in pss.outbox_dead": 1,
@@ -110,7 +121,7 @@ async def test_nothing_remains(either: TestKit) -> None:
         either.installation.directory.by_code(tenant.code)
     assert await drop_tenant(either.installation, tenant.code) is None  # again: nothing to do
     arrived = await import_tenant(either.installation, place, manifest)
-    assert 1 == await either.deliver(arrived)
+    assert 2 == await either.deliver(arrived)
 
 
 async def test_without_an_export(either: TestKit) -> None:
@@ -178,7 +189,7 @@ async def test_events_and_jobs_wait(
         assert [(tenant.code, "forget_old_keys")] == ran
     back = installation.directory.by_code(tenant.code)
     assert ("active", None) == (back.placement, back.due_at)
-    assert 1 == await kit.deliver(back)
+    assert 2 == await kit.deliver(back)
 
 
 async def test_an_event_in_hand(kit: TestKit, eventually: Any) -> None:
@@ -465,7 +476,7 @@ async def test_as_no_superuser(no_superuser: TestKit) -> None:
     assert place is not None
     assert {} == await _remaining(installation, tenant.code)
     arrived = await import_tenant(installation, place, read_manifest(place))
-    assert 1 == await no_superuser.deliver(arrived)
+    assert 2 == await no_superuser.deliver(arrived)
     for name in ("echo", "notes"):
         await disable_plugin(installation, tenant.code, name)
         await purge_plugin(installation, tenant.code, name, None)

@@ -120,17 +120,31 @@ async def test_as_another(either: TestKit, tmp_path: Path) -> None:
         time_zone="UTC",
         domains=[f"{tenant.code}.example"],
     )
+    async with either.installation.database.owner() as owner:
+        await owner.execute(
+            "INSERT INTO pss.event_waiting (tenant, plugin, event_id, event_type, payload, "
+            "occurred_at) SELECT $1, 'notes', gen_random_uuid(), 'x', payload, now() "
+            "FROM pss.outbox WHERE convert_from(payload, 'UTF8')::jsonb ->> 'tenant' = $1",
+            tenant.code,
+        )
     manifest = await export_tenant(either.installation, tenant.code, tmp_path / "again")
     other = f"{tenant.code}_b"
     arrived = await import_tenant(either.installation, tmp_path / "again", manifest, code=other)
+    async with either.installation.database.owner() as owner:
+        held = await owner.fetch(
+            "SELECT tenant, convert_from(payload, 'UTF8')::jsonb ->> 'tenant' AS inside "
+            "FROM pss.event_waiting WHERE tenant = $1",
+            other,
+        )
+        assert [(other, other)] == [tuple(row) for row in held]
     assert (other, f"t_{other}", ()) == (arrived.code, arrived.schema, arrived.domains)
     assert either.installation.database.roles.tenant(other) == arrived.role
     async with either.installation.database.owner() as owner:
         assert 0 == await owner.fetchval(
             "SELECT count(*) FROM pss.api_key WHERE tenant = $1", other
         )
-    assert 1 == await either.deliver(arrived)
-    assert 1 == await either.deliver(tenant)
+    assert 2 == await either.deliver(arrived)
+    assert 2 == await either.deliver(tenant)
     async with either.unit_of_work(arrived) as uow:
         await store.write_note(uow, "mine")
         assert 2 == len(await store.traces(uow, "copy"))
