@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -13,7 +13,7 @@ from pss_kernel.errors import Conflict
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
 
-__all__ = ["alone", "changing"]
+__all__ = ["alone", "changing", "locks_within_reason"]
 
 _WAIT = "10s"
 """Longer than PostgreSQL needs to notice that somebody who was killed has gone."""
@@ -27,16 +27,10 @@ async def alone(installation: Installation, code: str) -> AsyncIterator[asyncpg.
     """
     async with installation.database.owner() as control:
         await control.execute("SELECT set_config('lock_timeout', $1, false)", _WAIT)
-        try:
+        with locks_within_reason(code):
             await control.execute(
                 "SELECT pg_advisory_lock(hashtextextended('leaving ' || $1, 0))", code
             )
-        except asyncpg.LockNotAvailableError as error:
-            raise Conflict(
-                f"{code!r} is being imported, deleted or restored at this moment.",
-                code="tenant-busy",
-                retryable=True,
-            ) from error
         try:
             yield control
         finally:
@@ -48,8 +42,26 @@ async def alone(installation: Installation, code: str) -> AsyncIterator[asyncpg.
 
 @asynccontextmanager
 async def changing(owner: asyncpg.Connection, code: str) -> AsyncIterator[None]:
-    """A transaction in a cell in which nobody else changes this tenant, wherever it is placed."""
-    async with owner.transaction():
-        await owner.execute("SET LOCAL lock_timeout = '10s'")
-        await owner.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", code)
+    """A transaction in a cell in which nobody else changes this tenant, wherever it is placed.
+
+    Raises Conflict where somebody else does and goes on doing so.
+    """
+    with locks_within_reason(code):
+        async with owner.transaction():
+            await owner.execute("SET LOCAL lock_timeout = '10s'")
+            await owner.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", code)
+            yield
+
+
+@contextmanager
+def locks_within_reason(code: str) -> Iterator[None]:
+    """A lock that is not to be had becomes a sentence. Raises Conflict."""
+    try:
         yield
+    except asyncpg.LockNotAvailableError as error:
+        raise Conflict(
+            f"{code!r} is being changed, imported, deleted or restored at this moment.",
+            code="tenant-busy",
+            mend="Run the same command again when that has ended.",
+            retryable=True,
+        ) from error

@@ -12,6 +12,7 @@ import asyncpg
 import msgspec
 
 from pss_kernel._version import __version__
+from pss_kernel.leaving._alone import locks_within_reason
 from pss_kernel.leaving._ddl import schema_script
 from pss_kernel.leaving._format import (
     FORMAT,
@@ -77,7 +78,7 @@ async def export_tenant(
     under the name before it is whole. Raises TenantUnknown, Conflict where there is something.
     """
     tenant = installation.directory.by_code(code)
-    with placed(target) as folder:
+    with placed(target) as folder, locks_within_reason(code):
         async with installation.cell(tenant).owner() as owner:
             await _hold_still(owner, tenant)
             async with owner.transaction(isolation="repeatable_read", readonly=True):

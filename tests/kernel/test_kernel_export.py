@@ -342,3 +342,14 @@ async def test_while_tables_change(kit: TestKit, tmp_path: Path, eventually: Any
         manifest = await exporting
         assert "later" in {one.name for one in manifest.tables}
         await owner.execute(f"DROP TABLE {tenant.schema}.later")
+
+
+async def test_a_table_that_is_locked(kit: TestKit, tmp_path: Path) -> None:
+    """Where a change of its tables goes on too long, that is said, and nothing is written."""
+    tenant = await kit.make_tenant(plugins=["notes"])
+    async with kit.installation.cell(tenant).owner() as owner, owner.transaction():
+        await owner.execute(f"LOCK TABLE {tenant.schema}.note IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(Conflict, match="is being changed") as caught:
+            await export_tenant(kit.installation, tenant.code, tmp_path / "out")
+    assert ("tenant-busy", True) == (caught.value.code, caught.value.retryable)
+    assert [] == _names(tmp_path)
