@@ -20,6 +20,7 @@ from pss_kernel.keys._inspect import key_problems
 from pss_kernel.keys._keyring import Keyring
 from pss_kernel.keys._master import MasterKeys
 from pss_kernel.keys._secret import decode_secret
+from pss_kernel.leaving._revisions import remember_revisions
 from pss_kernel.messaging._wake import RelayWaker
 from pss_kernel.persistence import (
     Correlation,
@@ -265,6 +266,7 @@ class _Away:
                 self._waiting.add(name)
                 await directory.note_unreachable(name, error)
         try:
+            await remember_revisions(installation.database, installation.registry)
             await directory.refresh()
         except (OSError, DBAPIError, asyncpg.PostgresError) as error:
             raise _unusable(installation.database, error) from error

@@ -30,8 +30,15 @@ _SAFE = {"GET", "HEAD", "OPTIONS"}  # RFC 9110: they ask, and change nothing
 def resolve_tenant(installation: Installation, request: Connection) -> Tenant:
     """The tenant of the host name, else of the header ``PSS-Tenant``.
 
-    Raises TenantUnknown where neither names one, BadRequest where they name different ones.
+    Raises TenantUnknown where neither names one, BadRequest where they name different ones, Gone
+    for one that is being deleted.
     """
+    tenant = _named(installation, request)
+    tenant.refuse_leaving()
+    return tenant
+
+
+def _named(installation: Installation, request: Connection) -> Tenant:
     headers = request.headers
     by_host = installation.directory.by_host(headers.get("host", ""))
     named = headers.get("pss-tenant")

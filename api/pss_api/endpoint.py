@@ -172,7 +172,7 @@ _REFUSALS = {
     403: "These credentials may not do this",
     404: "Not found, or not enabled for this tenant",
     409: "The state does not allow this",
-    410: "It has ended: an offer or a quote whose time is over",
+    410: "It has ended: an offer or a quote whose time is over, or a tenant that has left",
     422: "Some values are not valid; `errors` lists every one",
     503: "Temporarily unavailable; retry",
 }

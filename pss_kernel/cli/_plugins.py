@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pss_kernel.cli import _uninstall
 from pss_kernel.cli._context import (
     DataDir,
     Json,
@@ -174,6 +175,9 @@ def status(
     )
     if not rows:
         sys.stderr.write("Every plugin is enabled and up to date. Give --all to see them.\n")
+
+
+_uninstall.register(app)
 
 
 def _tell(names: list[str], done: str, *, json: bool) -> None:

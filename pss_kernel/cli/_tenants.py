@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from pss_kernel.cli import _move
+from pss_kernel.cli import _leaving, _move
 from pss_kernel.cli._context import (
     DataDir,
     Json,
@@ -185,6 +185,9 @@ def show(
             sys.stdout.write(f"{one['state']:15}{name}: {one['reason']}\n")
 
 
+_leaving.register(app)
+
+
 def _facts(tenant: Tenant) -> dict[str, Any]:
     return {
         "code": tenant.code,
@@ -196,6 +199,7 @@ def _facts(tenant: Tenant) -> dict[str, Any]:
         "cell": tenant.cell,
         "placement": tenant.placement,
         "strict_plugins": tenant.strict_plugins,
+        **({"due_at": tenant.due_at} if tenant.due_at else {}),
         "schema": tenant.schema,
         "role": tenant.role,
         "enabled": sorted(tenant.enabled - {KERNEL}),

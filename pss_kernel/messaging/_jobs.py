@@ -120,6 +120,7 @@ class JobRunner:
             for tenant in self._installation.directory
             for (plugin, name), job in self._jobs.items()
             if tenant.cell == self._cell
+            and not tenant.leaving
             and plugin in tenant.enabled
             and (tenant.code, plugin, name) not in self._known
         }
@@ -168,7 +169,7 @@ class JobRunner:
         try:
             tenant = self._here(code)
             zone = tenant.time_zone
-            if job is not None and plugin in tenant.enabled:
+            if job is not None and plugin in tenant.enabled and not tenant.leaving:
                 async with self._leased(code, plugin, name):
                     await run_job(self._installation, tenant, job)
         except TenantMoving:

@@ -295,11 +295,13 @@ async def open_unit_of_work(
     Three round trips beside the work: BEGIN with the binding, events (if any), COMMIT; and one
     more where the caller wants to know the position of its write.
     Raises Unavailable (retryable) when the database can't be reached, TenantMoving for a change
-    while the tenant is on its way to another cell; what only reads goes on.
+    while the tenant is on its way to another cell; what only reads goes on. Gone for one that is
+    being deleted.
     """
     if tenant.keys:  # opened here, where waiting for them holds nobody up
         await installation.keyring.ready(tenant)
     place = installation.directory.current(tenant)
+    place.refuse_leaving()
     if place.placement == "moving" and actor.kind == "system":
         raise _moving(tenant)
     freshness = freshness or Freshness()

@@ -45,10 +45,10 @@ SELECT key_id, tenant, name, secret_digest, scopes, expires_at FROM pss.api_key
 WHERE revoked_at IS NULL
 """
 _PLACEMENTS = """
-SELECT p.tenant, p.cell, p.state,
+SELECT p.tenant, p.cell, p.state, p.due_at,
        coalesce((SELECT array_agg(d.host ORDER BY d.host) FROM pss.tenant_domain d
                  WHERE d.tenant = p.tenant), '{}') AS domains
-FROM pss.placement p
+FROM pss.placement p WHERE p.state <> 'importing'
 """
 
 
@@ -82,7 +82,7 @@ async def look(driver: asyncpg.Connection, known: Cell, *, placements: bool) -> 
     tenants = await driver.fetch(f"{_TENANTS} WHERE t.code = ANY($1)", wanted)
     keys = await driver.fetch(f"{_KEYS} AND tenant = ANY($1)", wanted)
     placed = (
-        await driver.fetch(f"{_PLACEMENTS} WHERE p.tenant = ANY($1)", wanted) if placements else []
+        await driver.fetch(f"{_PLACEMENTS} AND p.tenant = ANY($1)", wanted) if placements else []
     )
     return Cell(
         snapshot=now["snapshot"],

@@ -24,6 +24,7 @@ __all__ = [
     "copy_in",
     "copy_out",
     "fingerprint",
+    "plain_forms",
     "sequence_values",
     "set_sequences",
     "tables_of",
@@ -63,6 +64,11 @@ SELECT t.relname::text AS table, a.attname::text AS column,
        pg_get_serial_sequence(format('%I.%I', $1::text, t.relname), a.attname) AS sequence
 FROM pg_class t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attidentity <> ''
 WHERE t.relnamespace = $1::regnamespace ORDER BY 1, 2
+"""
+_PLAIN = """
+SELECT set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO, YMD', true),
+       set_config('IntervalStyle', 'postgres', true), set_config('bytea_output', 'hex', true),
+       set_config('extra_float_digits', '1', true)
 """
 
 
@@ -135,6 +141,14 @@ async def copy_in(
     await owner.execute(f"ALTER TABLE {place} ENABLE TRIGGER USER")
 
 
+async def plain_forms(owner: asyncpg.Connection) -> None:
+    """Write values the same way in every database, to the end of the transaction.
+
+    Times in UTC, dates as ISO 8601, bytes as hexadecimal digits, every digit of a float.
+    """
+    await owner.execute(_PLAIN)
+
+
 async def sequence_values(owner: asyncpg.Connection, schema: str) -> dict[str, int]:
     """What the identity columns have counted to: ``table.column`` to the last value given."""
     found = {}
@@ -154,7 +168,11 @@ async def set_sequences(owner: asyncpg.Connection, schema: str, values: Mapping[
 
 
 async def fingerprint(owner: asyncpg.Connection, schema: str, table: TenantTable) -> Fingerprint:
-    """For comparing a table with its copy, in another database too."""
+    """For comparing a table with its copy, in another database too.
+
+    Call it in a transaction: how values are written is fixed for its rest.
+    """
+    await plain_forms(owner)
     columns = ", ".join(f'"{name}"' for name in table.columns)
     row = await owner.fetchrow(
         "SELECT count(*) AS rows, "  # noqa: S608 - names from the catalogue, quoted

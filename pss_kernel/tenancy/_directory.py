@@ -315,6 +315,7 @@ def _tenant(row: asyncpg.Record, placed: asyncpg.Record) -> Tenant:
         brand=row["brand"],
         cell=placed["cell"],
         placement=placed["state"],
+        due_at=placed["due_at"],
         strict_plugins=row["strict_plugins"],
         domains=tuple(placed["domains"]),
         plugins=msgspec.convert(row["plugins"], dict[str, PluginState]),

@@ -70,7 +70,7 @@ def _behind(installation: Installation) -> Iterator[tuple[Tenant, str, tuple[Rev
     registry = installation.registry
     folders = {KERNEL: KERNEL_MIGRATIONS}
     folders |= {name: registry.migrations_of(name) for name in registry.plugins}
-    for tenant in list(installation.directory):
+    for tenant in [one for one in installation.directory if not one.leaving]:
         for name, folder in folders.items():
             state = tenant.plugins.get(name)
             if state is None or state.state != "enabled":

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pss_kernel.tenancy._tenant import Tenant
 
 __all__ = [
+    "CODE",
     "CREATE",
     "ENDING",
     "JOIN",
@@ -69,8 +70,7 @@ SELECT set_config('lock_timeout', '10s', true), set_config('pss.actor', $1, true
 _PLACE = """
 INSERT INTO pss.placement (tenant, cell) VALUES ($1, $2) ON CONFLICT (tenant) DO NOTHING
 """
-_PLACED = "SELECT cell FROM pss.placement WHERE tenant = $1"
-_PLACED_NOW = "SELECT cell, state FROM pss.placement WHERE tenant = $1"
+_PLACED = "SELECT cell, state FROM pss.placement WHERE tenant = $1"
 _TENANT = """
 INSERT INTO pss.tenant (code, name, schema_name, role, currency, time_zone, locales, brand,
   strict_plugins)
@@ -119,21 +119,33 @@ class MigrationFailed(Conflict):
 
 @asynccontextmanager
 async def _tenant_transaction(
-    installation: Installation, code: str
+    installation: Installation, code: str, *, leaving: bool = False
 ) -> AsyncIterator[asyncpg.Connection]:
-    """A transaction of the owner's, in the tenant's cell, that nobody else changes it beside."""
+    """A transaction of the owner's, in the tenant's cell, that nobody else changes it beside.
+
+    ``leaving``: also for one that is being deleted and may be taken back.
+    """
     database = await _database_of(installation, code)
-    async with database.owner() as owner, _changing(installation, database, owner, code):
+    async with (
+        database.owner() as owner,
+        _changing(installation, database, owner, code, leaving=leaving),
+    ):
         yield owner
 
 
 @asynccontextmanager
 async def _changing(
-    installation: Installation, database: Database, owner: asyncpg.Connection, code: str
+    installation: Installation,
+    database: Database,
+    owner: asyncpg.Connection,
+    code: str,
+    *,
+    leaving: bool = False,
 ) -> AsyncIterator[None]:
     """A transaction in which this tenant is changed, by nobody else at the same time.
 
-    Raises TenantMoving while the tenant is on its way to another cell.
+    Raises TenantMoving while the tenant is on its way to another cell, Conflict for one that is
+    being deleted or imported.
     """
     async with owner.transaction():
         who = origin.get()
@@ -141,7 +153,7 @@ async def _changing(
         await owner.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", code)
         # Asked with the lock, which whoever moves it takes as well once it is said to move.
         if database.cell == CONTROL_CELL:  # one round trip, where it can be had
-            placed = await owner.fetchrow(_PLACED_NOW, code)
+            placed = await owner.fetchrow(_PLACED, code)
         else:
             placed = await installation.directory.placement_of(code)
         if placed is not None and (placed[1] == "moving" or placed[0] != database.cell):
@@ -149,7 +161,25 @@ async def _changing(
                 f"The tenant {code!r} is being moved to another cell.",
                 mend="Try again when that has ended; see 'pss cell status'.",
             )
+        if placed is not None and not leaving:
+            _refuse_leaving(code, placed[1])
         yield
+
+
+def _refuse_leaving(code: str, state: str) -> None:
+    """Nothing is changed of a tenant that is being deleted or imported."""
+    if state == "deleting":
+        raise Conflict(
+            f"The tenant {code!r} is being deleted.",
+            code="tenant-deleting",
+            mend=f"Take it back first: pss tenant restore {code}.",
+        )
+    if state == "importing":
+        raise Conflict(
+            f"The tenant {code!r} is being imported, or an import of it has ended half-way.",
+            code="tenant-importing",
+            mend="Run 'pss tenant import' again, or give it up with 'pss tenant delete'.",
+        )
 
 
 async def create_tenant(
@@ -182,7 +212,8 @@ async def create_tenant(
     # claimed for a tenant that is then not made is found again by the next try.
     async with installation.database.owner() as owner, owner.transaction():
         await owner.execute(_PLACE, code, cell)
-        cell = await owner.fetchval(_PLACED, code)
+        cell, state = await owner.fetchrow(_PLACED, code)
+        _refuse_leaving(code, state)
         await _set_domains(
             owner,
             code,

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from pss_kernel.config import CONTROL_CELL, KERNEL
+from pss_kernel.errors import Gone
 from pss_kernel.keys._data_keys import WrappedKey
 
 __all__ = ["KERNEL", "PluginState", "Tenant"]
@@ -45,6 +46,8 @@ class Tenant:
     """``active``, ``moving`` between cells, or ``deleting`` after a waiting time."""
     strict_plugins: bool = False
     """Whether each plugin has a database role of its own here."""
+    due_at: datetime | None = None
+    """When a tenant that is being deleted will be dropped."""
     domains: tuple[str, ...] = ()
     plugins: dict[str, PluginState] = field(default_factory=dict)
     keys: tuple[WrappedKey, ...] = field(default=(), repr=False)
@@ -78,6 +81,16 @@ class Tenant:
         return state.state in {"enabled", "disabling"} or (
             state.state == "disabled" and occurred_at < state.since
         )
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it is being deleted, and served no more."""
+        return self.placement == "deleting"
+
+    def refuse_leaving(self) -> None:
+        """Raises Gone where the tenant is being deleted."""
+        if self.leaving:
+            raise Gone(f"{self.name} has left and is no longer served.", code="tenant-deleting")
 
     def binding_as(self, role: str, *, begin: str = "BEGIN") -> str:
         """Begins a transaction bound to this tenant, in one round trip.

@@ -1,0 +1,186 @@
+"""The commands about tenants and plugins that leave, as somebody types them."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pss_kernel.cli import main
+from pss_kernel.cli._context import installed_plugins
+from pss_kernel.cli._leaving import duration
+from pss_kernel.errors import Invalid
+from pss_kernel.installation import Installation
+from pss_kernel.registry import Registry
+from pss_kernel.testing import TestKit
+from pss_notes import store
+
+Said = tuple[int, str, str]
+Pss = Callable[..., Said]
+
+
+@pytest.fixture
+def pss(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    registry: Registry,
+    installation: Installation,
+) -> Iterator[Pss]:
+    """Run a command in this process, on the installation of the tests; ``typed``: its input."""
+    monkeypatch.setattr(Registry, "discover", lambda **_: registry)
+    monkeypatch.setenv("PSS_DATA_DIR", str(installation.config.data_dir))
+    installed_plugins.cache_clear()
+
+    def run(*arguments: str, typed: str = "") -> Said:
+        monkeypatch.setattr(sys, "argv", ["pss", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    yield run
+    installed_plugins.cache_clear()
+
+
+async def _tenant(kit: TestKit) -> str:
+    tenant = await kit.make_tenant(plugins=["notes", "echo"])
+    async with kit.unit_of_work(tenant) as uow:
+        await store.write_note(uow, "here")
+    return tenant.code
+
+
+async def test_there_and_back(kit: TestKit, pss: Pss, tmp_path: Path) -> None:
+    """Export, verify, delete, look for what remains, import: each says what it did."""
+    code = await _tenant(kit)
+    target = str(tmp_path / "out.zip")
+
+    async def said(*arguments: str, typed: str = "") -> Said:
+        return await asyncio.to_thread(pss, *arguments, typed=typed)
+
+    done, out, _ = await said("tenant", "export", code, target)
+    assert (0, True) == (done, f"{code} is in {target}: 7 tables, " in out)
+    assert "personal data" in out
+    done, out, _ = await said("tenant", "verify", target)
+    assert (0, True) == (done, f"The export of {code}" in out and "is whole" in out)
+    done, out, _ = await said("tenant", "remains", code)
+    assert (1, True) == (done, "things of" in out)
+    done, out, err = await said("tenant", "delete", code, "--now", typed="other\n")
+    assert (2, "") == (done, out.strip())
+    assert f"'other' is not {code!r}; nothing was changed." in err
+    done, out, err = await said("tenant", "import", target)
+    assert (2, True) == (done, "There is a tenant" in err)
+    done, out, _ = await said("tenant", "delete", code, "--now", "--no-export", typed=f"{code}\n")
+    assert (0, f"{code} is dropped.") == (done, out.strip())
+    done, out, _ = await said("tenant", "remains", code, "--json")
+    found = json.loads(out)
+    assert (0, 0) == (done, found["total"])
+    assert {0} == {one["count"] for one in found["places"]}
+    assert "default" in {one["cell"] for one in found["places"]}
+    done, out, _ = await said("tenant", "import", target, "--json")
+    assert (0, code) == (done, json.loads(out)["tenant"])
+    await kit.installation.directory.refresh()
+    assert 1 == await kit.deliver(kit.installation.directory.by_code(code))
+
+
+async def test_a_waiting_time(kit: TestKit, pss: Pss) -> None:
+    """Deleted with a waiting time, seen in 'show', taken back; due, it is dropped with a timer."""
+    code = await _tenant(kit)
+
+    async def said(*arguments: str, typed: str = "") -> Said:
+        return await asyncio.to_thread(pss, *arguments, typed=typed)
+
+    done, _, err = await said("tenant", "delete", code, typed="n\n")
+    assert (1, True) == (done, f"Serve {code!r} no more" in err)
+    done, out, _ = await said("tenant", "delete", code, "--after", "2d", typed="y\n")
+    assert (0, True) == (done, f"{code} is served no more. " in out)
+    assert f"pss tenant restore {code}" in out
+    done, out, _ = await said("tenant", "show", code, "--json")
+    assert "deleting" == json.loads(out)["placement"]
+    assert "due_at" in json.loads(out)
+    done, out, _ = await said("tenant", "delete", "--due", "--yes")
+    assert (0, "No tenant's time has come.\n") == (done, out)
+    done, out, _ = await said("tenant", "restore", code)
+    assert (0, f"{code} is served again.\n") == (done, out)
+    done, out, _ = await said("tenant", "delete", code, "--after", "0s", "--yes", "--json")
+    assert (0, False) == (done, json.loads(out)["dropped"])
+    done, out, _ = await said("tenant", "delete", "--due", "--yes", "--json")
+    place = json.loads(out)["dropped"][code]
+    done, out, _ = await said("tenant", "remains", code)
+    assert (0, True) == (done, f"Exports kept on purpose: {place}" in out)
+    assert f"Nothing of {code} remains." in out
+
+
+async def test_damage(kit: TestKit, pss: Pss, tmp_path: Path) -> None:
+    """An export that is not whole makes 'verify' end with 1, and is not imported."""
+    code = await _tenant(kit)
+    target = tmp_path / "out"
+    await asyncio.to_thread(pss, "tenant", "export", code, str(target))
+    (target / "tables/note.jsonl").unlink()
+    done, out, _ = await asyncio.to_thread(pss, "tenant", "verify", str(target), "--json")
+    assert (1, False) == (done, json.loads(out)["whole"])
+    assert "tables/note.jsonl is missing." in json.loads(out)["faults"]
+    done, _, err = await asyncio.to_thread(
+        pss, "tenant", "import", str(target), "--as", "other_one"
+    )
+    assert (2, True) == (done, "not whole" in err)
+
+
+async def test_uninstall(kit: TestKit, pss: Pss, tmp_path: Path) -> None:
+    """With --cascade the list comes first; nothing of them remains, and the files are there."""
+    code = await _tenant(kit)
+    asked = ["plugin", "uninstall", "notes", "--tenant", code]
+
+    async def said(*arguments: str, typed: str = "") -> Said:
+        return await asyncio.to_thread(pss, *arguments, typed=typed)
+
+    done, _, err = await said(*asked)
+    assert (2, True) == (done, "Without --purge there is nothing to do" in err)
+    done, _, err = await said(*asked, "--purge")
+    assert (2, True) == (done, "echo need the plugin 'notes'" in err)
+    done, _, err = await said(*asked, "--purge", "--cascade", typed="n\n")
+    assert (1, True) == (done, f"To be dropped for {code}, with all their rows: echo, notes" in err)
+    target = tmp_path / "kept"
+    done, out, _ = await said(*asked, "--purge", "--cascade", "--to", str(target), "--yes")
+    assert (0, True) == (done, f"Nothing of notes remains for {code}: 3 tables dropped." in out)
+    assert (target / "notes/tables/note.jsonl").read_text(encoding="utf-8").count("\n")
+    done, out, _ = await said("plugin", "list", "--tenant", code, "--json")
+    assert {"not enabled"} == {one["state"] for one in json.loads(out)["data"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["tenant", "export", "ghost", "somewhere"], "There is no tenant 'ghost'."),
+        (["tenant", "verify", "nowhere"], "nowhere is no export"),
+        (["tenant", "import", "nowhere.zip"], "nowhere.zip is no export"),
+        (["tenant", "delete", "ghost", "--yes"], "There is no tenant 'ghost'."),
+        (["tenant", "delete"], "Give either a tenant's code or --due."),
+        (["tenant", "delete", "ghost", "--due"], "Give either a tenant's code or --due."),
+        (["tenant", "delete", "ghost", "--after", "soon"], "'soon' is not a length of time."),
+        (["tenant", "restore", "ghost"], "There is no tenant 'ghost'."),
+        (["plugin", "uninstall", "x", "--tenant", "ghost", "--purge"], "no tenant 'ghost'"),
+    ],
+)
+def test_mistakes(pss: Pss, arguments: list[str], said: str) -> None:
+    """A mistake is told in a sentence, with exit code 2."""
+    code, out, err = pss(*arguments)
+    assert (2, "") == (code, out)
+    assert said in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+def test_lengths_of_time() -> None:
+    """A number and a unit."""
+    given = {"30s": 30, "5m": 300, "12h": 43200, "7d": 604800, "2w": 1209600, "0s": 0}
+    assert {text: timedelta(seconds=one) for text, one in given.items()} == {
+        text: duration(text) for text in given
+    }
+    with pytest.raises(Invalid):
+        duration("7 days")
