@@ -81,7 +81,8 @@ class _Idle(asyncio.Queue[Any]):
         tenant = _wanted.get()
         best, fewest = 0, -1
         for place, record in enumerate(self._queue):
-            wear = record.info.get(_WEAR)
+            # What was closed keeps the notes about it until it is opened again.
+            wear = record.info.get(_WEAR) if record.dbapi_connection is not None else None
             tenants = wear.tenants if wear is not None else ()
             if tenant in tenants:
                 best = place

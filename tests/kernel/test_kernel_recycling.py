@@ -87,6 +87,27 @@ async def test_a_full_one_goes_on(kit: TestKit, tenants: list[Tenant]) -> None:
     assert 2 == len(pids)
 
 
+async def test_one_is_replaced(kit: TestKit, tenants: list[Tenant], eventually: Any) -> None:
+    """Where all idle connections are full, a further tenant ends one of them, not all."""
+    stranger = await kit.make_tenant()
+    await kit.installation.database.engine.dispose()
+    async with AsyncExitStack() as stack:  # three at once, so that three are opened
+        for tenant in tenants[:3]:
+            await stack.enter_async_context(kit.unit_of_work(tenant))
+
+    async def settled() -> set[int]:
+        found = await alive(kit.installation)
+        return found if len(found) == 3 else set()
+
+    before = await eventually(settled)
+    pool: Any = kit.installation.database.engine.pool
+    for record in pool._pool._queue._queue:
+        record.info[_recycling._WEAR].most = 1
+    await backend(kit.installation, stranger)
+    after = await eventually(settled)
+    assert 2 == len(before & after)
+
+
 async def test_closed_after_a_failure_as_well(kit: TestKit, tenants: list[Tenant]) -> None:
     """A unit of work that is rolled back wears its connection as one that commits."""
     seen: dict[int, set[str]] = {}
