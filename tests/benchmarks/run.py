@@ -16,7 +16,17 @@ from figure import Figure, show
 
 ROOT = Path(__file__).parents[2]
 TARGET = ROOT / "var" / "bench.json"
-TOPICS = ("serving", "keys")
+TOPICS = (
+    "serving",
+    "provisioning",
+    "migrations",
+    "move",
+    "replica",
+    "memory",
+    "strict",
+    "budgets",
+    "keys",
+)
 """Modules beside this one, each with a function ``figures``."""
 
 
