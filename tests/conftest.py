@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -69,8 +70,8 @@ def master_key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def server_database(master_key_file: Path) -> AsyncIterator[dict[str, Any]]:
+@asynccontextmanager
+async def _throwaway_database(master_key_file: Path) -> AsyncIterator[dict[str, Any]]:
     """A throwaway database on the PostgreSQL server, as the configuration names it.
 
     The application logs in as itself, with none of the owner's rights. Database and roles
@@ -152,6 +153,20 @@ pool_mode = transaction
 default_pool_size = 3
 max_client_conn = 500
 """
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def server_database(master_key_file: Path) -> AsyncIterator[dict[str, Any]]:
+    """A throwaway database on the PostgreSQL server; see above."""
+    async with _throwaway_database(master_key_file) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def another_server_database(master_key_file: Path) -> AsyncIterator[dict[str, Any]]:
+    """One more, for tests whose tenants have plugins that the others don't know."""
+    async with _throwaway_database(master_key_file) as found:
+        yield found
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

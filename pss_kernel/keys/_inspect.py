@@ -16,23 +16,27 @@ __all__ = ["key_problems", "readable_by_others"]
 
 
 async def key_problems(installation: Installation) -> AsyncIterator[tuple[list[str], Problem]]:
-    """Each master key that opens nothing here, with the tenants whose keys it wrapped.
+    """Why data keys don't open here, each reason with the tenants that it is true of.
 
-    One key of each is tried, so that Vault is asked once and not for every tenant.
+    Vault is asked for one key of each master key, and not for every tenant.
     """
-    tenants = defaultdict(set)
-    tried: dict[str, Problem | None] = {}
+    masters = installation.keyring.masters
+    tenants: dict[tuple[str, str], set[str]] = defaultdict(set)
+    problems: dict[tuple[str, str], Problem] = {}
+    well: set[str] = set()
     for tenant in installation.directory:
         for key in tenant.keys:
-            if key.wrapped is None:
+            if key.wrapped is None or (masters.far and key.master in well):
                 continue
-            if key.master not in tried:
-                opened = await installation.keyring.ready(tenant)
-                tried[key.master] = opened.problem(key.number)
-            tenants[key.master].add(tenant.code)
-    for master, problem in tried.items():
-        if problem is not None:
-            yield sorted(tenants[master]), problem
+            problem = (await installation.keyring.ready(tenant)).problem(key.number)
+            if problem is None:
+                well.add(key.master)
+            else:
+                reason = (key.master, problem.code)
+                problems.setdefault(reason, problem)
+                tenants[reason].add(tenant.code)
+    for reason, problem in problems.items():
+        yield sorted(tenants[reason]), problem
 
 
 def readable_by_others(installation: Installation) -> str | None:

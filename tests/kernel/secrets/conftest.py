@@ -52,11 +52,11 @@ async def guarded_embedded(folder: Path, guarded: Registry) -> AsyncIterator[Ins
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def guarded_server(
-    server_database: dict[str, Any], guarded: Registry
+    another_server_database: dict[str, Any], guarded: Registry
 ) -> AsyncIterator[Installation]:
     """On a server, with its master keys in a file."""
     with tempfile.TemporaryDirectory() as name:
-        config = Config(data_dir=Path(name), pool_size=8, **server_database)
+        config = Config(data_dir=Path(name), pool_size=8, **another_server_database)
         async with open_installation(config, guarded) as opened:
             yield opened
 

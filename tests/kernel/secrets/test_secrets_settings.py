@@ -16,6 +16,7 @@ import pytest
 from pss_guarded import Account, Settings
 from pss_kernel import Secret
 from pss_kernel.errors import Invalid, Problem
+from pss_kernel.keys._inspect import key_problems
 from pss_kernel.keys._secret import encode_secret
 from pss_kernel.observability import configure_logging
 from pss_kernel.tenancy import Tenant
@@ -195,22 +196,27 @@ async def test_copied_elsewhere(both: TestKit, clear: str) -> None:
 
 
 async def test_a_key_of_another_tenant(both: TestKit, clear: str) -> None:
-    """A tenant's wrapped data key does not open as that of another."""
+    """A tenant's wrapped data key does not open as that of another; nobody else is hurt."""
     mine = await both.make_tenant(settings={"guarded": {"token": clear}})
     other = await both.make_tenant(settings={"guarded": {"token": "another"}})
+    change = "UPDATE pss.tenant_key SET wrapped = $2 WHERE tenant = $1"
+    own = both.installation.directory.by_code(other.code).keys[0].wrapped
     async with both.installation.cell(mine).owner() as owner:
-        await owner.execute(
-            "UPDATE pss.tenant_key SET wrapped = (SELECT wrapped FROM pss.tenant_key "
-            "WHERE tenant = $1) WHERE tenant = $2",
-            mine.code,
-            other.code,
-        )
-    await both.installation.directory.refresh()
-    token = current(both, other).token
-    assert token
-    with pytest.raises(Problem) as refused:
-        token.reveal()
+        await owner.execute(change, other.code, mine.keys[0].wrapped)
+        await both.installation.directory.refresh()
+        token = current(both, other).token
+        assert token
+        with pytest.raises(Problem) as refused:
+            token.reveal()
+        found = [codes async for codes, _ in key_problems(both.installation)]
+        assert other.code in {code for codes in found for code in codes}
+        assert mine.code not in {code for codes in found for code in codes}
+        await owner.execute(change, other.code, own)
     assert "sealed-value-altered" == refused.value.code
+    await both.installation.directory.refresh()
+    mended = current(both, other).token
+    assert mended
+    assert "another" == mended.reveal()
 
 
 async def test_every_error_at_once(one: TestKit, clear: str) -> None:
