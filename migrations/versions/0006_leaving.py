@@ -20,7 +20,7 @@ ALTER TABLE pss.placement ADD CONSTRAINT ck_placement_state
   CHECK (state IN ('active', 'moving', 'deleting', 'importing'))""")
     op.execute("""
 ALTER TABLE pss.placement ADD CONSTRAINT ck_placement_due
-  CHECK ((state = 'deleting') = (due_at IS NOT NULL))""")
+  CHECK (due_at IS NULL OR state = 'deleting')""")
     # One row for each revision of each plugin that was ever installed here: what the migrations
     # up to it have made. Kept when the plugin's code has gone.
     op.execute("""
