@@ -11,6 +11,7 @@ import json
 import os
 import sqlite3
 import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from pss_kernel.tenancy._contents import copy_in, fingerprint, tables_of
 from pss_kernel.testing import TestKit
 from pss_notes import store
 
+_READER = Path(__file__).parents[2] / "docs" / "examples" / "read_export.py"
 _ODD = """
 CREATE TABLE {schema}.parent (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY);
 CREATE FUNCTION {schema}.refuse() RETURNS trigger LANGUAGE plpgsql
@@ -103,6 +105,12 @@ async def test_every_row(either: TestKit, tmp_path: Path) -> None:
     )
     whose = {table["name"]: table["plugin"] for table in manifest["tables"]}
     assert ("notes", "kernel") == (whose["note"], whose["event"])
+    counted = subprocess.run(
+        [sys.executable, "-I", _READER, target], capture_output=True, text=True, check=True
+    )
+    assert [f"{table['name']}: {table['rows']}" for table in manifest["tables"]] == (
+        counted.stdout.splitlines()
+    )
 
 
 async def test_rows_of_the_control_schema(either: TestKit, tmp_path: Path) -> None:
