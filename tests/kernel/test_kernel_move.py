@@ -351,7 +351,7 @@ async def test_no_longer_wanted(kit: TestKit, monkeypatch: pytest.MonkeyPatch) -
     async def prepare(move: Any) -> None:
         await given(move)
         await move.control.execute(
-            "UPDATE pss.placement SET state = 'deleting' WHERE tenant = 'unwanted'"
+            "UPDATE pss.placement SET state = 'deleting', due_at = now() WHERE tenant = 'unwanted'"
         )
 
     monkeypatch.setattr(moving, "prepare", prepare)
