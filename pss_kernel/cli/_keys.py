@@ -19,7 +19,7 @@ from pss_kernel.cli._context import (
 )
 from pss_kernel.errors import Invalid, NotFound
 from pss_kernel.installation import Installation
-from pss_kernel.tenancy._provision import _tenant_transaction
+from pss_kernel.tenancy._changing import tenant_transaction
 
 __all__ = ["app"]
 
@@ -61,7 +61,7 @@ def create(
     async def work(installation: Installation) -> str:
         _check_scopes(installation, wanted)
         found = installation.directory.by_code(tenant)
-        async with _tenant_transaction(installation, found.code) as owner:
+        async with tenant_transaction(installation, found.code) as owner:
             return await create_api_key(
                 owner, tenant=found.code, name=name, scopes=wanted, expires_at=expires
             )
@@ -107,7 +107,7 @@ def revoke(
         known = installation.directory.key(key_id)
         if known is None:  # no key, or one that is revoked already
             return await _tenant_of(installation, key_id)
-        async with _tenant_transaction(installation, known.tenant) as owner:
+        async with tenant_transaction(installation, known.tenant) as owner:
             await owner.execute(_REVOKE, key_id)
         return known.tenant
 

@@ -19,8 +19,8 @@ from pss_kernel.cli._context import (
 )
 from pss_kernel.errors import Invalid
 from pss_kernel.installation import Installation
+from pss_kernel.tenancy._enablement import disable_plugin, enable_plugins, needing
 from pss_kernel.tenancy._plugin_states import PluginStatus, plugin_states, release_plugin
-from pss_kernel.tenancy._provision import disable_plugin, enable_plugins, needing
 
 __all__ = ["app"]
 

@@ -31,7 +31,7 @@ from pss_kernel.tenancy._folders import (
     plan_folders,
 )
 from pss_kernel.tenancy._plan import Change, Plan, apply_tenant
-from pss_kernel.tenancy._provision import KERNEL
+from pss_kernel.tenancy._tenant import KERNEL
 
 __all__ = ["app"]
 

@@ -15,7 +15,7 @@ from pss_kernel.leaving._alone import alone
 from pss_kernel.leaving._broker import messages_of
 from pss_kernel.leaving._drop import drop_everywhere
 from pss_kernel.leaving._export import Report, export_tenant
-from pss_kernel.tenancy._provision import writers_gone
+from pss_kernel.tenancy._changing import writers_gone
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation

@@ -29,14 +29,10 @@ from pss_kernel.tenancy._contents import (
     set_sequences,
     tables_of,
 )
-from pss_kernel.tenancy._provision import (
-    CODE,
-    CREATE,
-    JOIN,
-    KERNEL,
-    enable_plugins,
-)
+from pss_kernel.tenancy._enablement import enable_plugins
+from pss_kernel.tenancy._provision import CODE, CREATE, JOIN
 from pss_kernel.tenancy._rights import grant_plugins
+from pss_kernel.tenancy._tenant import KERNEL
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation

@@ -14,8 +14,9 @@ from pss_kernel.leaving._export import export_tables
 from pss_kernel.leaving._revisions import made_by
 from pss_kernel.persistence._made import Made
 from pss_kernel.tenancy._contents import control_tables
-from pss_kernel.tenancy._provision import KERNEL, disable_plugin
+from pss_kernel.tenancy._enablement import disable_plugin
 from pss_kernel.tenancy._rights import plugin_roles
+from pss_kernel.tenancy._tenant import KERNEL
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation

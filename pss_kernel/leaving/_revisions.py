@@ -10,7 +10,8 @@ import msgspec
 
 from pss_kernel.persistence._made import Made, objects_made
 from pss_kernel.persistence._migrations import Revision, revisions_of
-from pss_kernel.tenancy._provision import KERNEL, KERNEL_MIGRATIONS
+from pss_kernel.tenancy._tables import KERNEL_MIGRATIONS
+from pss_kernel.tenancy._tenant import KERNEL
 
 if TYPE_CHECKING:
     from pss_kernel.persistence import Database

@@ -17,8 +17,9 @@ import structlog
 from pss_kernel.errors import Conflict, IdempotencyMismatch, PluginBusy
 from pss_kernel.keys._secret import encode_secret
 from pss_kernel.persistence._binding import UnitOfWorkEnded
+from pss_kernel.persistence._opening import open_unit_of_work
 from pss_kernel.persistence._position import Freshness
-from pss_kernel.persistence._unit_of_work import Correlation, UnitOfWork, open_unit_of_work
+from pss_kernel.persistence._unit_of_work import Correlation, UnitOfWork
 from pss_kernel.resilience import blame
 from pss_kernel.tenancy._tenant import KERNEL
 

@@ -11,7 +11,7 @@ from pss_kernel._version import __version__
 from pss_kernel.errors import Invalid
 from pss_kernel.persistence._migrations import Revision, knows, pending, revisions_of
 from pss_kernel.registry import Registry
-from pss_kernel.tenancy._provision import KERNEL_MIGRATIONS
+from pss_kernel.tenancy._tables import KERNEL_MIGRATIONS
 from pss_kernel.tenancy._tenant import KERNEL
 
 if TYPE_CHECKING:

@@ -27,8 +27,10 @@ from pss_kernel.tenancy._contents import (
 )
 from pss_kernel.tenancy._move_pause import granting
 from pss_kernel.tenancy._move_record import Move
-from pss_kernel.tenancy._provision import CREATE, JOIN, KERNEL, KERNEL_MIGRATIONS
+from pss_kernel.tenancy._provision import CREATE, JOIN
 from pss_kernel.tenancy._rights import grant_plugins, plugin_roles
+from pss_kernel.tenancy._tables import KERNEL_MIGRATIONS
+from pss_kernel.tenancy._tenant import KERNEL
 
 __all__ = ["Copied", "Report", "copy_tables", "drop_copy", "prepare"]
 

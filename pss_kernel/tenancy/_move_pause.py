@@ -12,9 +12,9 @@ import asyncpg
 
 from pss_kernel.errors import Conflict, Unavailable
 from pss_kernel.persistence._database import Database
+from pss_kernel.tenancy._changing import writers_gone
 from pss_kernel.tenancy._contents import tables_of
 from pss_kernel.tenancy._move_record import Grants, Move, note_grants, session
-from pss_kernel.tenancy._provision import writers_gone
 
 __all__ = ["granting", "hold_events", "pause", "release_jobs", "resume", "seal"]
 

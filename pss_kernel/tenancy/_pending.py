@@ -9,12 +9,8 @@ import asyncpg
 import structlog
 
 from pss_kernel.persistence._migrations import Revision, knows, pending
-from pss_kernel.tenancy._provision import (
-    KERNEL_MIGRATIONS,
-    MigrationFailed,
-    enable_plugins,
-    upgrade_kernel,
-)
+from pss_kernel.tenancy._enablement import enable_plugins
+from pss_kernel.tenancy._tables import KERNEL_MIGRATIONS, MigrationFailed, upgrade_kernel
 from pss_kernel.tenancy._tenant import KERNEL
 
 if TYPE_CHECKING:

@@ -14,14 +14,10 @@ import structlog
 
 from pss_kernel.errors import Conflict, Invalid, TenantUnknown
 from pss_kernel.plugin import TenantFiles
+from pss_kernel.tenancy._changing import tenant_transaction
+from pss_kernel.tenancy._enablement import ENDING, disable_plugin, enable_plugins
 from pss_kernel.tenancy._file import InvalidTenant, TenantDefinition
-from pss_kernel.tenancy._provision import (
-    ENDING,
-    _tenant_transaction,
-    create_tenant,
-    disable_plugin,
-    enable_plugins,
-)
+from pss_kernel.tenancy._provision import create_tenant
 from pss_kernel.tenancy._secret_settings import comparable
 
 if TYPE_CHECKING:
@@ -178,7 +174,7 @@ async def _load(
         # A schedule of a season is more than one request's worth of work.
         await uow.hot("SELECT set_config('statement_timeout', '300000', true)")
         sentence: str = await files.load(uow, paths, progress)
-    async with _tenant_transaction(installation, code) as owner:
+    async with tenant_transaction(installation, code) as owner:
         await owner.execute(_REMEMBER, code, files.plugin, files.name, digest)
     progress(1, 1)
     return sentence

@@ -9,7 +9,7 @@ import msgspec
 
 from pss_kernel.errors import Conflict
 from pss_kernel.persistence._migrations import pending
-from pss_kernel.tenancy._provision import enable_plugins
+from pss_kernel.tenancy._enablement import enable_plugins
 from pss_kernel.tenancy._tenant import KERNEL
 
 if TYPE_CHECKING:

@@ -18,12 +18,8 @@ from pss_kernel.errors import Conflict
 from pss_kernel.keys._data_keys import DataKeys, fresh_key, rewrapped
 from pss_kernel.keys._keyring import read_keys
 from pss_kernel.keys._secret import MASK
+from pss_kernel.tenancy._changing import tenant_transaction, writers_gone
 from pss_kernel.tenancy._origin import Origin, origin
-from pss_kernel.tenancy._provision import (
-    # what changes a tenant's rows in the control schema does it in such a transaction
-    _tenant_transaction,
-    writers_gone,
-)
 from pss_kernel.tenancy._secret_settings import (
     has_secrets,
     reseal,
@@ -126,7 +122,7 @@ async def _begin(installation: Installation, code: str) -> bool | None:
     masters = installation.keyring.masters
     token = origin.set(_ROTATION)
     try:
-        async with _tenant_transaction(installation, code, leaving=True) as owner:
+        async with tenant_transaction(installation, code, leaving=True) as owner:
             keys = await read_keys(owner, code)
             if any(key.state == "earlier" for key in keys):
                 return True
@@ -164,7 +160,7 @@ async def _finish(
 async def _reseal_settings(installation: Installation, code: str) -> tuple[int, DataKeys]:
     plugins = installation.registry.plugins
     count = 0
-    async with _tenant_transaction(installation, code, leaving=True) as owner:
+    async with tenant_transaction(installation, code, leaving=True) as owner:
         keys = await keys_now(installation.keyring, owner, code)
         for row in await owner.fetch(_SETTINGS, code):
             declared = plugins.get(row["plugin"])
@@ -231,7 +227,7 @@ async def _rewrap_people(installation: Installation, code: str, keys: DataKeys, 
 async def _forget(installation: Installation, code: str, number: int) -> None:
     """Remove the earlier keys, now that nothing is sealed with them."""
     tenant = installation.directory.by_code(code)
-    async with _tenant_transaction(installation, code, leaving=True) as owner:
+    async with tenant_transaction(installation, code, leaving=True) as owner:
         if await owner.fetchval(_LEFT.format(schema=tenant.schema), number):
             raise Conflict(
                 f"Somebody rotates the keys of {code!r} at the same time.",
@@ -246,7 +242,7 @@ async def rewrap_tenant(installation: Installation, code: str, *, every: bool = 
     """Put a tenant's data keys under the current master key; how many were under another."""
     masters = installation.keyring.masters
     count = 0
-    async with _tenant_transaction(installation, code, leaving=True) as owner:
+    async with tenant_transaction(installation, code, leaving=True) as owner:
         for key in await read_keys(owner, code):
             if key.wrapped is None:
                 continue
@@ -259,7 +255,7 @@ async def rewrap_tenant(installation: Installation, code: str, *, every: bool = 
 
 async def erase_tenant_keys(installation: Installation, code: str) -> int:
     """Erase a tenant's data keys: its secrets and all personal data are unreadable for good."""
-    async with _tenant_transaction(installation, code, leaving=True) as owner:
+    async with tenant_transaction(installation, code, leaving=True) as owner:
         rows = await owner.fetch(_ERASE, code)
     await installation.directory.refresh()
     return len(rows)

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pss_kernel.errors import Conflict, Invalid, PluginNotEnabled
-from pss_kernel.tenancy._provision import (
-    # what changes a tenant's ledger does it in such a transaction, with its author noted
-    _tenant_transaction,
-)
+from pss_kernel.tenancy._changing import tenant_transaction
 from pss_kernel.tenancy._secret_settings import setting_errors
 from pss_kernel.tenancy._settings_store import settings_to_store, stored_settings
 
@@ -59,7 +56,7 @@ async def change_settings(
     Invalid with every error, PluginNotEnabled for a plugin that the tenant never had.
     """
     declared = installation.registry[plugin]
-    async with _tenant_transaction(installation, code) as owner:
+    async with tenant_transaction(installation, code) as owner:
         stored = await stored_settings(owner, code, plugin)
         if stored is None:
             raise PluginNotEnabled(

@@ -23,9 +23,10 @@ from pss_kernel.messaging._jobs import run_job
 from pss_kernel.messaging._waiting import give_back
 from pss_kernel.persistence import UnitOfWork
 from pss_kernel.tenancy import Tenant
+from pss_kernel.tenancy._enablement import enable_plugins
 from pss_kernel.tenancy._file import load_tenant
 from pss_kernel.tenancy._plan import apply_tenant
-from pss_kernel.tenancy._provision import create_tenant, enable_plugins
+from pss_kernel.tenancy._provision import create_tenant
 
 __all__ = ["TestKit"]
 

@@ -32,7 +32,8 @@ from pss_kernel.observability import configure_logging
 from pss_kernel.persistence import _recycling
 from pss_kernel.persistence._embedded import EmbeddedPostgres
 from pss_kernel.registry import Registry
-from pss_kernel.tenancy._provision import create_tenant, enable_plugins
+from pss_kernel.tenancy._enablement import enable_plugins
+from pss_kernel.tenancy._provision import create_tenant
 
 TENANTS = int(os.environ.get("PSS_BENCH_TENANTS", "1000"))
 PLUGINS = os.environ.get("PSS_BENCH_PLUGINS", "inventory").split(",")

@@ -22,9 +22,10 @@ from pss_kernel.config import CellConfig, Config
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.observability import configure_logging
 from pss_kernel.registry import Registry
+from pss_kernel.tenancy._enablement import enable_plugins
 from pss_kernel.tenancy._move import Moved, move_tenant
 from pss_kernel.tenancy._move_copy import _stream
-from pss_kernel.tenancy._provision import create_tenant, enable_plugins
+from pss_kernel.tenancy._provision import create_tenant
 
 ROWS = int(os.environ.get("PSS_BENCH_ROWS", "100000"))
 MOVES = 4

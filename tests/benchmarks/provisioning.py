@@ -29,7 +29,8 @@ from pss_kernel.tenancy._cell import _TENANTS
 from pss_kernel.tenancy._file import TenantDefinition
 from pss_kernel.tenancy._folders import apply_plans
 from pss_kernel.tenancy._plan import Plan, make_plan
-from pss_kernel.tenancy._provision import CREATE, JOIN, KERNEL_MIGRATIONS
+from pss_kernel.tenancy._provision import CREATE, JOIN
+from pss_kernel.tenancy._tables import KERNEL_MIGRATIONS
 
 SIZES = [int(one) for one in os.environ.get("PSS_BENCH_TENANTS", "10,100,1000").split(",")]
 PARALLEL = 4

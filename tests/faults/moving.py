@@ -20,7 +20,7 @@ from pss_kernel.observability import configure_logging
 from pss_kernel.persistence import Database
 from pss_kernel.persistence._embedded import EmbeddedPostgres
 from pss_kernel.registry import Registry, _load
-from pss_kernel.tenancy import _move, _provision
+from pss_kernel.tenancy import _changing, _move
 from pss_outside.killing import say_statements
 
 
@@ -42,7 +42,7 @@ async def main(folder: Path, code: str, cell: str) -> None:
 
 
 # No process serves meanwhile that would need a second to hear of it.
-_move.SEEN_EVERYWHERE_SECONDS = _provision.SEEN_EVERYWHERE_SECONDS = 0.02
+_move.SEEN_EVERYWHERE_SECONDS = _changing.SEEN_EVERYWHERE_SECONDS = 0.02
 try:
     asyncio.run(main(Path(sys.argv[1]), *sys.argv[2:]))
 except Problem as problem:

@@ -26,7 +26,8 @@ from pss_kernel.leaving._import import import_tenant
 from pss_kernel.leaving._remains import remains_of
 from pss_kernel.leaving._verify import faults_of, read_manifest
 from pss_kernel.registry import Registry, _load
-from pss_kernel.tenancy._provision import create_tenant, enable_plugins
+from pss_kernel.tenancy._enablement import enable_plugins
+from pss_kernel.tenancy._provision import create_tenant
 from pss_outside.killing import Program, moments
 
 pytestmark = [pytest.mark.xdist_group("leaving"), pytest.mark.timeout(400)]

@@ -19,7 +19,7 @@ from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.persistence._migrations import revisions_of, tables_made
 from pss_kernel.registry import Registry
-from pss_kernel.tenancy._provision import KERNEL_MIGRATIONS
+from pss_kernel.tenancy._tables import KERNEL_MIGRATIONS
 from pss_outside.killing import Moment, Program, moments
 from pss_outside.processes import until
 

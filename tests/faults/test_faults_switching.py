@@ -20,7 +20,7 @@ import pytest_asyncio
 
 from pss_kernel.installation import Installation
 from pss_kernel.tenancy._directory import SEEN_EVERYWHERE_SECONDS
-from pss_kernel.tenancy._provision import disable_plugin, enable_plugins
+from pss_kernel.tenancy._enablement import disable_plugin, enable_plugins
 from pss_kernel.testing import TestKit
 from pss_outside.processes import bare_server, until, worker
 from pss_outside.rules import broken_rules, rules_are_kept

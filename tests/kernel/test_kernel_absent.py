@@ -13,7 +13,7 @@ from pss_kernel.errors import Invalid
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy._absent import AbsentPlugin, plugins_absent, report_absent
-from pss_kernel.tenancy._provision import disable_plugin
+from pss_kernel.tenancy._enablement import disable_plugin
 from pss_kernel.testing import TestKit
 
 

@@ -15,7 +15,8 @@ from pss_kernel.installation import Installation, open_installation
 from pss_kernel.messaging._jobs import JobRunner
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy import Tenant
-from pss_kernel.tenancy._provision import create_tenant, enable_plugins
+from pss_kernel.tenancy._enablement import enable_plugins
+from pss_kernel.tenancy._provision import create_tenant
 from pss_kernel.testing import TestKit
 from pss_notes import store
 

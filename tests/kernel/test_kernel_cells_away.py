@@ -20,8 +20,9 @@ from pss_kernel.messaging._worker import run_worker
 from pss_kernel.persistence._embedded import EmbeddedPostgres
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy._cells import statuses
+from pss_kernel.tenancy._enablement import enable_plugins
 from pss_kernel.tenancy._move import move_tenant
-from pss_kernel.tenancy._provision import create_tenant, enable_plugins
+from pss_kernel.tenancy._provision import create_tenant
 from pss_kernel.testing import TestKit
 from pss_notes import store
 

@@ -39,7 +39,8 @@ from pss_kernel.messaging._worker import run_worker
 from pss_kernel.persistence._database import connect_arguments
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy import Tenant
-from pss_kernel.tenancy._provision import create_tenant, disable_plugin, enable_plugins
+from pss_kernel.tenancy._enablement import disable_plugin, enable_plugins
+from pss_kernel.tenancy._provision import create_tenant
 from pss_kernel.testing import TestKit
 from pss_notes import store
 

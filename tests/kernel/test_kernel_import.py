@@ -24,7 +24,8 @@ from pss_kernel.leaving._purge import purge_plugin
 from pss_kernel.leaving._verify import read_manifest
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy import Tenant
-from pss_kernel.tenancy._provision import create_tenant, disable_plugin
+from pss_kernel.tenancy._enablement import disable_plugin
+from pss_kernel.tenancy._provision import create_tenant
 from pss_kernel.testing import TestKit
 from pss_notes import store
 

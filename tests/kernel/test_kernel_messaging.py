@@ -28,7 +28,7 @@ from pss_kernel.messaging import _relay
 from pss_kernel.messaging._deliver import DeliveryFailed, deliver
 from pss_kernel.messaging._envelope import Envelope
 from pss_kernel.messaging._worker import run_worker
-from pss_kernel.tenancy._provision import enable_plugins
+from pss_kernel.tenancy._enablement import enable_plugins
 from pss_kernel.testing import TestKit
 from pss_notes import store
 from pss_notes.contracts import NoteErased

@@ -28,8 +28,9 @@ from pss_kernel.registry import Registry
 from pss_kernel.tenancy import Tenant
 from pss_kernel.tenancy import _move as moving
 from pss_kernel.tenancy._contents import fingerprint, sequence_values, tables_of
+from pss_kernel.tenancy._enablement import disable_plugin, enable_plugins
 from pss_kernel.tenancy._move import abort_move, move_tenant
-from pss_kernel.tenancy._provision import create_tenant, disable_plugin, enable_plugins
+from pss_kernel.tenancy._provision import create_tenant
 from pss_kernel.testing import TestKit
 from pss_notes import store
 from pss_notes.contracts import NoteWritten

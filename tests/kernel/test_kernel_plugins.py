@@ -16,8 +16,8 @@ from pss_echo.contracts import echo_of
 from pss_kernel import Conflict, Invalid, Permission, Plugin, PluginNotEnabled, Tenant, UnitOfWork
 from pss_kernel.hooks import HookFailed, HookSpec, hookspec
 from pss_kernel.registry import Registry
+from pss_kernel.tenancy._enablement import disable_plugin, enable_plugins
 from pss_kernel.tenancy._pending import enable_pending
-from pss_kernel.tenancy._provision import disable_plugin, enable_plugins
 from pss_kernel.testing import TestKit
 from pss_notes import Settings, store
 from pss_notes.contracts import NoteWritten, note_by_id, note_read, polished, title_of

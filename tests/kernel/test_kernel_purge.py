@@ -15,7 +15,8 @@ from pss_kernel.persistence._migrations import revisions_of, tables_made
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy import Tenant
 from pss_kernel.tenancy._contents import tables_of
-from pss_kernel.tenancy._provision import KERNEL_MIGRATIONS, disable_plugin, enable_plugins
+from pss_kernel.tenancy._enablement import disable_plugin, enable_plugins
+from pss_kernel.tenancy._tables import KERNEL_MIGRATIONS
 from pss_kernel.testing import TestKit
 from pss_notes import store
 

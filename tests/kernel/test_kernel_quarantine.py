@@ -16,8 +16,8 @@ from pss_kernel.errors import PluginQuarantined, PluginTooSlow
 from pss_kernel.hooks import HookFailed
 from pss_kernel.persistence._binding import TransactionFailed
 from pss_kernel.registry import Registry
+from pss_kernel.tenancy._enablement import enable_plugins
 from pss_kernel.tenancy._plugin_states import release_plugin
-from pss_kernel.tenancy._provision import enable_plugins
 from pss_kernel.testing import TestKit
 from pss_notes import store
 from pss_notes.contracts import note_read, polished, title_of

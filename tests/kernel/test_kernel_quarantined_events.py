@@ -13,8 +13,8 @@ import pytest
 from pss_kernel import Tenant
 from pss_kernel.installation import Installation
 from pss_kernel.messaging._worker import run_worker
+from pss_kernel.tenancy._enablement import disable_plugin, enable_plugins
 from pss_kernel.tenancy._plugin_states import release_plugin
-from pss_kernel.tenancy._provision import disable_plugin, enable_plugins
 from pss_kernel.testing import TestKit
 from pss_notes import store
 from pss_rogue.scene import Scene, heard, scene_of, traces, waiting

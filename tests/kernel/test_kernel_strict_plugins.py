@@ -14,9 +14,10 @@ from pss_kernel.installation import Installation
 from pss_kernel.messaging._deliver import DeliveryFailed
 from pss_kernel.persistence import Roles
 from pss_kernel.registry import Registry
+from pss_kernel.tenancy._enablement import enable_plugins
 from pss_kernel.tenancy._file import load_tenant
 from pss_kernel.tenancy._plan import apply_tenant, plan_tenant
-from pss_kernel.tenancy._provision import create_tenant, enable_plugins
+from pss_kernel.tenancy._provision import create_tenant
 from pss_kernel.tenancy._rights import plugin_roles
 from pss_kernel.testing import TestKit
 from pss_notes import store

@@ -19,7 +19,7 @@ from pss_kernel.leaving._import import import_tenant
 from pss_kernel.leaving._purge import plugin_remains, purge_plugin
 from pss_kernel.leaving._remains import remains_of
 from pss_kernel.tenancy import Tenant
-from pss_kernel.tenancy._provision import disable_plugin
+from pss_kernel.tenancy._enablement import disable_plugin
 from pss_kernel.testing import TestKit
 
 _KEY = 40  # so long is a key in text, and no word of the key file

@@ -20,7 +20,7 @@ from pss_kernel.keys._inspect import key_problems
 from pss_kernel.keys._secret import encode_secret
 from pss_kernel.observability import configure_logging
 from pss_kernel.tenancy import Tenant
-from pss_kernel.tenancy._provision import enable_plugins
+from pss_kernel.tenancy._enablement import enable_plugins
 from pss_kernel.tenancy._secret_settings import has_secrets, masked, secret_fields
 from pss_kernel.tenancy._settings import change_settings, put, setting_history, take_out
 from pss_kernel.testing import TestKit

@@ -6,7 +6,7 @@ to commit. A process asks for the tenants whose transaction its last look did no
 
 from alembic import op
 
-revision = "0008"
+revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None

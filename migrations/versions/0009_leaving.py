@@ -5,8 +5,8 @@ A placement may also say that a tenant is being imported: its code is taken, not
 
 from alembic import op
 
-revision = "0006"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

@@ -8,8 +8,8 @@ write-ahead log.
 
 from alembic import op
 
-revision = "0004"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
