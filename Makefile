@@ -20,7 +20,7 @@ INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/pytho
             --no-build-isolation $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint bench clean
+.PHONY: help demo serve test faults lint bench clean
 
 help: ## What there is
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -33,6 +33,9 @@ serve: .venv/demo ## The same two airlines, left running with their OpenAPI page
 
 test: .venv/dev ## All tests
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+faults: .venv/dev ## The fault tests alone, with fifty kills of each kind
+	PSS_TEST_KILLS=50 $(BIN)/pytest -n 2 --dist loadgroup tests/faults
 
 lint: .venv/dev ## Style, types, architecture, safe migrations
 	$(BIN)/ruff check $(SOURCES)

@@ -28,11 +28,10 @@ from pss_kernel.leaving._verify import faults_of, read_manifest
 from pss_kernel.registry import Registry, _load
 from pss_kernel.tenancy._enablement import enable_plugins
 from pss_kernel.tenancy._provision import create_tenant
-from pss_outside.killing import Program, moments
+from pss_outside.killing import KILLS, Program, moments
 
 pytestmark = [pytest.mark.xdist_group("leaving"), pytest.mark.timeout(400)]
 
-_KILLS = 50
 _DELETIONS = 20
 _SEED = 20261125
 _CODE = "leaver"
@@ -116,7 +115,7 @@ async def test_killed_exports(place: Place) -> None:
             shutil.rmtree(target)
 
     await place.killed(
-        place.program("tenant", "export", _CODE, str(target)), look, seed=_SEED, kills=_KILLS
+        place.program("tenant", "export", _CODE, str(target)), look, seed=_SEED, kills=KILLS
     )
     assert _rows(place.export) == _rows(target)
     assert [] == list(place.folder.glob(".*"))  # nothing of the killed ones is left
@@ -144,7 +143,7 @@ async def test_killed_imports(place: Place) -> None:
         await _drop(place, code)
 
     command = ("tenant", "import", str(place.export), "--as", code)
-    await place.killed(place.program(*command), look, seed=_SEED + 1, kills=_KILLS)
+    await place.killed(place.program(*command), look, seed=_SEED + 1, kills=KILLS)
     await place.installation.directory.refresh()
     await whole()
     await _drop(place, code)

@@ -18,12 +18,11 @@ from pss_kernel.installation import open_installation
 from pss_kernel.persistence import Database
 from pss_kernel.registry import Registry
 from pss_kernel.testing import TestKit
-from pss_outside.killing import Program, moments
+from pss_outside.killing import KILLS, Program, moments
 from pss_outside.versions import made_plugin
 
 pytestmark = [pytest.mark.xdist_group("faults-migrations"), pytest.mark.timeout(600)]
 
-_KILLS = 50
 _TENANTS = 6
 _STOCK = 'op.execute("CREATE TABLE stock (name text PRIMARY KEY, amount bigint)")'
 _STOCK_2 = """
@@ -127,14 +126,14 @@ async def scene(folder: Path, tmp_path: Path) -> AsyncIterator[_Scene]:
 
 
 async def test_killed_at_any_moment(scene: _Scene) -> None:
-    """After each of fifty kills every tenant is whole, and the same command again finishes."""
+    """After each kill every tenant is whole, and the same command again finishes."""
     whole = await asyncio.to_thread(scene.program.run)
     assert 0 == whole.code, whole.lines[-20:]
     assert {_WITH_INDEX: _TENANTS} == await scene.found()
     await scene.back()
     assert {_UNTOUCHED: _TENANTS} == await scene.found()
     kills, seen = 0, Counter[tuple[object, ...]]()
-    for moment in moments(seed=11, lines=len(whole.lines), number=4 * _KILLS):
+    for moment in moments(seed=11, lines=len(whole.lines), number=4 * KILLS):
         ended = await asyncio.to_thread(scene.program.run, moment)
         kills += ended.killed
         states = await scene.found()
@@ -144,9 +143,9 @@ async def test_killed_at_any_moment(scene: _Scene) -> None:
             assert (0, {_WITH_INDEX: _TENANTS}) == (ended.code, states), ended.lines[-20:]
         if states[_WITH_INDEX] == _TENANTS:
             await scene.back()
-        if kills == _KILLS:
+        if kills == KILLS:
             break
-    assert _KILLS == kills
+    assert KILLS == kills
     # It was killed among them, not only before and after.
     assert min(seen[_UNTOUCHED], seen[_MIGRATED], seen[_WITH_INDEX]) > 0
     last = await asyncio.to_thread(scene.program.run)

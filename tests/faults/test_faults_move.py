@@ -27,10 +27,9 @@ from pss_kernel.tenancy._contents import fingerprint, sequence_values, tables_of
 from pss_kernel.tenancy._move import move_tenant
 from pss_kernel.testing import TestKit
 from pss_notes import store
-from pss_outside.killing import Program, moments
+from pss_outside.killing import KILLS, Program, moments
 
 pytestmark = pytest.mark.xdist_group("moves")
-_KILLS = 50
 _OTHER = {"default": "east", "east": "default"}
 
 
@@ -116,7 +115,7 @@ async def _check(ends: dict[str, Any], code: str, target: str, whole: Any) -> tu
 
 @pytest.mark.timeout(300)
 async def test_killed_at_any_moment(kit: TestKit) -> None:
-    """Fifty movers die, also those that went on for a dead one; the same command ends each move.
+    """Movers die, also those that went on for a dead one; the same command ends each move.
 
     The data is the same then, in one cell, and nothing is left in the other.
     """
@@ -133,7 +132,7 @@ async def test_killed_at_any_moment(kit: TestKit) -> None:
         undisturbed = await asyncio.to_thread(Program(script, folder, code, "east").run)
         assert 0 == undisturbed.code, undisturbed.lines[-3:]
         target, killed = "default", 0
-        for number, moment in enumerate(moments(7, len(undisturbed.lines), _KILLS)):
+        for number, moment in enumerate(moments(7, len(undisturbed.lines), KILLS)):
             program = Program(script, folder, code, target)
             ended = await asyncio.to_thread(program.run, moment)
             assert ended.code in {0, -9}, (moment, ended.lines[-3:])
@@ -147,7 +146,7 @@ async def test_killed_at_any_moment(kit: TestKit) -> None:
             assert whole == await _contents(ends[target], code)
             assert {} == await _contents(ends[_OTHER[target]], code)
             target = _OTHER[target]
-    assert killed > _KILLS * 0.8
+    assert killed > KILLS * 0.8
     assert {(False, "preparing"), (False, "paused"), (True, "moved")} <= steps
 
 

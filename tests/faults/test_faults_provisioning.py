@@ -20,12 +20,11 @@ from pss_kernel.installation import Installation, open_installation
 from pss_kernel.persistence._migrations import revisions_of, tables_made
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy._tables import KERNEL_MIGRATIONS
-from pss_outside.killing import Moment, Program, moments
+from pss_outside.killing import KILLS, Moment, Program, moments
 from pss_outside.processes import until
 
 pytestmark = pytest.mark.timeout(300)  # some seventy processes, on a machine that may be busy
 
-_KILLS = 50
 _SEED = 20261125
 _TENANTS = 2
 _FILE = """\
@@ -177,7 +176,7 @@ async def _ended(program: Program, moment: Moment | None = None) -> Any:
 
 
 async def test_killed_at_any_moment(fleet: Fleet) -> None:
-    """After fifty kills: no half tenant at any time, and in the end what a calm run makes."""
+    """After all kills: no half tenant at any time, and in the end what a calm run makes."""
     program, codes = fleet.program("calm")
     calm = await _ended(program)
     assert 0 == calm.code, calm.lines
@@ -190,8 +189,8 @@ async def test_killed_at_any_moment(fleet: Fleet) -> None:
 
     kills, rounds = 0, 0
     # In the first part of what a whole run does; what was killed before goes on where it was.
-    waiting = moments(_SEED, len(calm.lines) * 2 // 3, number=10 * _KILLS)
-    while kills < _KILLS:
+    waiting = moments(_SEED, len(calm.lines) * 2 // 3, number=10 * KILLS)
+    while kills < KILLS:
         program, codes = fleet.program(f"round{rounds}")
         rounds += 1
         while (ended := await _ended(program, next(waiting))).killed:

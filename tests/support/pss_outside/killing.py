@@ -35,7 +35,10 @@ from typing import Any
 
 import asyncpg
 
-__all__ = ["Ended", "Moment", "Program", "moments", "say_statements"]
+__all__ = ["KILLS", "Ended", "Moment", "Program", "moments", "say_statements"]
+
+KILLS = int(os.environ.get("PSS_TEST_KILLS", "8"))
+"""How often a test kills its program; ``make faults`` does it fifty times."""
 
 _ENDS_WITHIN = 90.0  # seconds; a machine that is busy with other things may need them
 _warm = multiprocessing.get_context("forkserver")
