@@ -56,6 +56,7 @@ OUTBOXES = ("outbox", "outbox_dead")
 ENVELOPES = (*OUTBOXES, "event_waiting")
 """Those with whole events in their column ``payload``."""
 
+_LOCK_TIMEOUT = "10s"
 _KEY = """
 SELECT a.attname::text AS name
 FROM pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS k (attnum, place)
@@ -105,7 +106,7 @@ async def export_tables(
 
 async def _hold_still(owner: asyncpg.Connection, tenant: Tenant) -> None:
     """Let no migration of the tenant begin until its tables are locked against it."""
-    await owner.execute("SET lock_timeout = '10s'")
+    await owner.execute("SELECT set_config('lock_timeout', $1, false)", _LOCK_TIMEOUT)
     await owner.execute("SELECT pg_advisory_lock_shared(hashtextextended($1, 0))", tenant.code)
 
 

@@ -42,6 +42,7 @@ wal_compression = on
 jit = off
 log_min_messages = warning
 log_error_verbosity = terse
+fsync = {fsync}
 """
 
 
@@ -185,7 +186,10 @@ class EmbeddedPostgres:
             )
         self._give(self._socket_dir)
         configuration = self._pgdata / "pss.conf"
-        configuration.write_text(_CONFIGURATION.format(socket_dir=self._socket_dir))
+        # For databases that are thrown away, as those of tests: on a crash of the machine they
+        # may be lost, on one of PostgreSQL not.
+        fsync = "off" if os.environ.get("PSS_EMBEDDED_FSYNC", "").strip() == "off" else "on"
+        configuration.write_text(_CONFIGURATION.format(socket_dir=self._socket_dir, fsync=fsync))
         self._give(configuration)
         main = self._pgdata / "postgresql.conf"
         if "include 'pss.conf'" not in main.read_text():

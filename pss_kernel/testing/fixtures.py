@@ -21,6 +21,10 @@ from pss_kernel.testing._kit import TestKit
 __all__ = ["deliver", "http", "installation", "kit", "make_tenant", "run_job", "unit_of_work"]
 
 
+# Every database of a test run is thrown away, those of the processes that it starts too.
+os.environ.setdefault("PSS_EMBEDDED_FSYNC", "off")
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def installation() -> AsyncIterator[Installation]:
     """One embedded installation for the whole run of this process, thrown away at its end."""

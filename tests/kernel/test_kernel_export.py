@@ -353,8 +353,11 @@ async def test_while_tables_change(kit: TestKit, tmp_path: Path, eventually: Any
         await owner.execute(f"DROP TABLE {tenant.schema}.later")
 
 
-async def test_a_table_that_is_locked(kit: TestKit, tmp_path: Path) -> None:
+async def test_a_table_that_is_locked(
+    kit: TestKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where a change of its tables goes on too long, that is said, and nothing is written."""
+    monkeypatch.setattr("pss_kernel.leaving._export._LOCK_TIMEOUT", "50ms")
     tenant = await kit.make_tenant(plugins=["notes"])
     async with kit.installation.cell(tenant).owner() as owner, owner.transaction():
         await owner.execute(f"LOCK TABLE {tenant.schema}.note IN ACCESS EXCLUSIVE MODE")
