@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import http.client
 import os
 import signal
 import socket
@@ -14,8 +16,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
-import httpx
 import structlog
 
 from pss_kernel.errors import Invalid, Unavailable
@@ -27,6 +29,7 @@ __all__ = [
     "check_port_free",
     "end_with_parent",
     "free_port",
+    "status_of",
     "wait_until_answering",
 ]
 
@@ -144,14 +147,27 @@ def check_port_free(host: str, port: int) -> None:
             ) from error
 
 
+def status_of(url: str, headers: dict[str, str] | None = None) -> int | None:
+    """What a server of this machine answers to a GET; None where nothing does.
+
+    With the standard library's plain HTTP: a client that is able to do TLS holds locks of OpenSSL
+    while it is made, and a server process that is forked at that moment would wait for them for
+    ever.
+    """
+    place = urlsplit(url)
+    with contextlib.closing(http.client.HTTPConnection(place.netloc, timeout=2)) as connection:
+        try:
+            connection.request("GET", place.path or "/", headers=headers or {})
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return None
+
+
 def wait_until_answering(url: str, alive: Callable[[], bool], *, seconds: float = 60.0) -> None:
     """Until something answers HTTP there. Raises Unavailable when it ended or takes too long."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and alive():
-        try:
-            httpx.get(url, timeout=2)
-        except httpx.TransportError:
-            time.sleep(0.05)  # nothing to wait on but the port itself
-        else:
+        if status_of(url) is not None:
             return
+        time.sleep(0.05)  # nothing to wait on but the port itself
     raise Unavailable(f"Nothing answers at {url}.", mend="See what was printed above.")

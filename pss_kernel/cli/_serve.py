@@ -8,17 +8,22 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import typer
 import uvloop
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 
-from pss_kernel.cli._children import Children, check_port_free, wait_until_answering
+from pss_kernel.cli._children import (
+    Children,
+    check_port_free,
+    status_of,
+    wait_until_answering,
+)
 from pss_kernel.cli._context import DataDir, examples, installed_plugins, open_config, progress_bars
 from pss_kernel.config import Config, make_data_folder
 from pss_kernel.errors import Invalid
@@ -192,7 +197,7 @@ def _tenant_codes(base: str) -> list[str]:
     return [
         code
         for code in named
-        if httpx.get(f"{base}/v1/tenant", headers={"PSS-Tenant": code}).is_success
+        if status_of(f"{base}/v1/tenant", {"PSS-Tenant": code}) == HTTPStatus.OK
     ]
 
 

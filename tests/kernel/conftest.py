@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import pytest
 import pytest_asyncio
 from sqlalchemy.engine import make_url
 
+from pss_kernel.cli._context import installed_plugins
+from pss_kernel.cli._main import main
 from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.observability import configure_logging
@@ -147,3 +150,39 @@ def scripts() -> Iterator[dict[str, Any]]:
 def every_plugin() -> Registry:
     """What is installed beside the kernel."""
     return Registry.discover()
+
+
+@pytest.fixture
+def commanding(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Any]]:
+    """Commands in this process: ``commanding(registry, data_dir)`` gives a function that runs one.
+
+    It answers exit code, output and remarks; ``typed`` is what somebody types.
+    """
+
+    def on(registry: Registry, data_dir: Path) -> Callable[..., tuple[int, str, str]]:
+        monkeypatch.setattr(Registry, "discover", lambda **_: registry)
+        monkeypatch.setenv("PSS_DATA_DIR", str(data_dir))
+        installed_plugins.cache_clear()
+        return run
+
+    def run(*arguments: str, typed: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pss", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    yield on
+    installed_plugins.cache_clear()
+
+
+@pytest.fixture
+def pss(
+    commanding: Callable[..., Any], registry: Registry, installation: Installation
+) -> Callable[..., tuple[int, str, str]]:
+    """Run a command on the installation of these tests."""
+    given: Callable[..., tuple[int, str, str]] = commanding(registry, installation.config.data_dir)
+    return given

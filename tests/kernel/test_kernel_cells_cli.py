@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,6 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from pss_kernel.cli import main
-from pss_kernel.cli._context import installed_plugins
 from pss_kernel.config import CellConfig, Config
 from pss_kernel.installation import open_installation
 from pss_kernel.registry import Registry
@@ -34,30 +31,20 @@ async def kit(folder: Path, registry: Registry) -> AsyncIterator[TestKit]:
 
 @pytest.fixture
 def pss(
+    commanding: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     registry: Registry,
     kit: TestKit,
-) -> Iterator[Callable[..., Any]]:
+) -> Callable[..., Any]:
     """Run a command, in a thread: it brings an event loop of its own."""
-    monkeypatch.setattr(Registry, "discover", lambda **_: registry)
-    monkeypatch.setenv("PSS_DATA_DIR", str(kit.installation.config.data_dir))
+    run = commanding(registry, kit.installation.config.data_dir)
     monkeypatch.setenv("PSS_CELLS", "east")
     monkeypatch.setenv("PSS_CELL_EAST_DATABASE_URL", "embedded")
-    installed_plugins.cache_clear()
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["pss", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
 
     async def in_a_thread(*arguments: str) -> Said:
         return await asyncio.to_thread(run, *arguments)
 
-    yield in_a_thread
-    installed_plugins.cache_clear()
+    return in_a_thread
 
 
 async def test_moved_by_command(kit: TestKit, pss: Callable[..., Any]) -> None:

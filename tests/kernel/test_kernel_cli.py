@@ -13,10 +13,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from pss_kernel.cli import main
 from pss_kernel.cli._context import installed_plugins
 from pss_kernel.cli._main import build
-from pss_kernel.installation import Installation
 from pss_kernel.registry import Registry
 
 Said = tuple[int, str, str]
@@ -53,29 +51,6 @@ def test_every_group_explains_itself(every_plugin: Registry) -> None:
     for group in ([], ["tenant"], ["plugin"], ["apikey"], ["decode"]):
         shown = CliRunner().invoke(app, group, prog_name="pss")
         assert "Commands" in shown.output
-
-
-@pytest.fixture
-def pss(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    registry: Registry,
-    installation: Installation,
-) -> Iterator[Callable[..., Said]]:
-    """Run a command in this process, on the installation of the tests."""
-    monkeypatch.setattr(Registry, "discover", lambda **_: registry)
-    monkeypatch.setenv("PSS_DATA_DIR", str(installation.config.data_dir))
-    installed_plugins.cache_clear()
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["pss", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    yield run
-    installed_plugins.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -3,50 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from pss_kernel.cli import main
-from pss_kernel.cli._context import installed_plugins
 from pss_kernel.cli._leaving import duration
 from pss_kernel.errors import Invalid
-from pss_kernel.installation import Installation
-from pss_kernel.registry import Registry
 from pss_kernel.testing import TestKit
 from pss_notes import store
 
 Said = tuple[int, str, str]
 Pss = Callable[..., Said]
-
-
-@pytest.fixture
-def pss(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    registry: Registry,
-    installation: Installation,
-) -> Iterator[Pss]:
-    """Run a command in this process, on the installation of the tests; ``typed``: its input."""
-    monkeypatch.setattr(Registry, "discover", lambda **_: registry)
-    monkeypatch.setenv("PSS_DATA_DIR", str(installation.config.data_dir))
-    installed_plugins.cache_clear()
-
-    def run(*arguments: str, typed: str = "") -> Said:
-        monkeypatch.setattr(sys, "argv", ["pss", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    yield run
-    installed_plugins.cache_clear()
 
 
 async def _tenant(kit: TestKit) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -11,37 +10,11 @@ import pytest
 import pytest_asyncio
 
 from pss_kernel import Tenant
-from pss_kernel.cli import main
-from pss_kernel.cli._context import installed_plugins
-from pss_kernel.installation import Installation
-from pss_kernel.registry import Registry
 from pss_kernel.tenancy._plugin_states import PluginStatus, plugin_states, release_plugin
 from pss_kernel.testing import TestKit
 from pss_notes import store
 
 Said = tuple[int, str, str]
-
-
-@pytest.fixture
-def pss(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    registry: Registry,
-    installation: Installation,
-) -> Callable[..., Said]:
-    """Run a command in this process, on the installation of the tests."""
-    monkeypatch.setattr(Registry, "discover", lambda **_: registry)
-    monkeypatch.setenv("PSS_DATA_DIR", str(installation.config.data_dir))
-    installed_plugins.cache_clear()
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["pss", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -16,8 +16,6 @@ import pytest_asyncio
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 
-from pss_kernel.cli import main
-from pss_kernel.cli._context import installed_plugins
 from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.registry import Registry, _load
@@ -88,25 +86,11 @@ def beside() -> Callable[..., Any]:
 
 @pytest.fixture
 def pss(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    guarded: Registry,
-    guarded_embedded: Installation,
-) -> Iterator[Callable[..., Said]]:
-    """Run a command in this process, on the embedded installation."""
-    monkeypatch.setattr(Registry, "discover", lambda **_: guarded)
-    monkeypatch.setenv("PSS_DATA_DIR", str(guarded_embedded.config.data_dir))
-    installed_plugins.cache_clear()
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["pss", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    yield run
-    installed_plugins.cache_clear()
+    commanding: Callable[..., Any], guarded: Registry, guarded_embedded: Installation
+) -> Callable[..., Said]:
+    """Run a command on the embedded installation."""
+    given: Callable[..., Said] = commanding(guarded, guarded_embedded.config.data_dir)
+    return given
 
 
 @pytest.fixture
