@@ -35,6 +35,8 @@ class Keyring:
         self.masters = masters
         self._known: dict[str, DataKeys] = {}
         self._tried: dict[str, float] = {}
+        self.making = asyncio.Lock()
+        """Held by whoever makes a tenant's first key, so that not every request does at once."""
 
     def of(self, tenant: Tenant) -> DataKeys:
         """The tenant's keys, opened; waits for Vault where ``ready`` was not called before."""

@@ -144,9 +144,12 @@ async def _current_keys(uow: UnitOfWork) -> DataKeys:
     opener = _keys_of(uow)
     if opener.current is None:
         # Not in the request's own transaction: its role may not, and others wait for it as well.
-        async with uow.installation.cell(uow.tenant).owner() as owner:
-            opener = await make_key(uow.installation.keyring, owner, uow.tenant.code)
-        await uow.installation.directory.refresh()
+        async with uow.installation.keyring.making:
+            opener = _keys_of(uow)
+            if opener.current is None:
+                async with uow.installation.cell(uow.tenant).owner() as owner:
+                    opener = await make_key(uow.installation.keyring, owner, uow.tenant.code)
+                await uow.installation.directory.refresh()
     return opener
 
 

@@ -24,7 +24,10 @@ from pss_kernel.persistence._recycling import TenantPool
 if TYPE_CHECKING:
     from pss_kernel.persistence._replica import Replica
 
-__all__ = ["LIMITS", "Database", "Roles", "disconnected"]
+__all__ = ["CONTROL_CONNECTIONS", "LIMITS", "Database", "Roles", "disconnected"]
+
+CONTROL_CONNECTIONS = 2
+"""How many connections a process has beside those of requests and of the relay, for each cell."""
 
 LIMITS = {
     # No statement, wait or forgotten transaction may hold a connection for ever (milliseconds).
@@ -157,9 +160,12 @@ class Database:
             direct = direct.set(
                 host=there.host, port=there.port, database=there.database, query=there.query
             )
-        self._pool_size = config.pool_size
         self.tenants_per_connection = config.tenants_per_connection
-        self.engine = self._engine(self._app_url)
+        self._pool_size = config.pool_size
+        self.engine = self._engine(self._app_url, config.pool_size)
+        # Apart from those of requests: one that holds a connection may have to ask which tenants,
+        # plugins and keys there are, and when all of them did, none would ever be answered.
+        self.control_engine = self._engine(self._app_url, CONTROL_CONNECTIONS)
         self.replica: Replica | None = None
         self.relay_engine = create_async_engine(
             # With its address in the URL: the outbox's listener opens a connection from it.
@@ -179,10 +185,10 @@ class Database:
 
     def reading_engine(self, url: str) -> AsyncEngine:
         """The application's connections to a replica, impatient: the primary can answer too."""
-        return self._engine(_checked(url), connect_seconds=2, pool_seconds=2)
+        return self._engine(_checked(url), self._pool_size, connect_seconds=2, pool_seconds=2)
 
     def _engine(
-        self, url: URL, *, connect_seconds: float = 5, pool_seconds: float = 10
+        self, url: URL, pool_size: int, *, connect_seconds: float = 5, pool_seconds: float = 10
     ) -> AsyncEngine:
         """The application's connections, to the primary or to a replica."""
         connect = self._creator(url, connect_seconds)
@@ -202,7 +208,7 @@ class Database:
             # The unit of work begins and ends its own transactions (one round trip for BEGIN
             # and the tenant's binding together), so SQLAlchemy must not open any.
             isolation_level="AUTOCOMMIT",
-            pool_size=self._pool_size,
+            pool_size=pool_size,
             max_overflow=0,
             pool_timeout=pool_seconds,
             hide_parameters=True,  # an error's text is logged; what people entered is not
@@ -265,6 +271,7 @@ class Database:
         if self.replica is not None:
             await self.replica.stop()
         await self.engine.dispose()
+        await self.control_engine.dispose()
         await self.relay_engine.dispose()
         await self._owners.close()
 

@@ -150,7 +150,7 @@ class Replica:
     async def current(self) -> Position:
         """Where the primary is now; an unknown position where it can't be asked."""
         try:
-            async with self._database.engine.connect() as connection:
+            async with self._database.control_engine.connect() as connection:
                 raw = await connection.get_raw_connection()
                 assert raw.driver_connection is not None
                 return await read_position(raw.driver_connection, self._database.cell)
@@ -178,7 +178,7 @@ class Replica:
         at = time.monotonic()
         try:
             async with asyncio.timeout(_LOOK_AT_MOST):
-                primary = await _row(self._database.engine, _PRIMARY)
+                primary = await _row(self._database.control_engine, _PRIMARY)
                 replica = await _row(self.engine, _REPLICA)
         except REPLICA_FAILURES as error:
             if disconnected(error):

@@ -146,7 +146,7 @@ class Directory:
             _log.warning("cell_not_reached", cell=name, error=said)
         self._said[name] = said
         if disconnected(error):
-            await self._databases[name].engine.dispose()
+            await self._databases[name].control_engine.dispose()
         if name not in self._snapshot.unreachable:
             self._take({}, self._snapshot.unreachable | {name})
 
@@ -178,7 +178,7 @@ class Directory:
     @asynccontextmanager
     async def _reading(self, database: Database) -> AsyncIterator[asyncpg.Connection]:
         """One consistent view of a cell's control schema."""
-        async with database.engine.connect() as connection:
+        async with database.control_engine.connect() as connection:
             raw = await connection.get_raw_connection()
             driver = raw.driver_connection
             assert driver is not None
@@ -276,7 +276,7 @@ class Directory:
                     _log.warning("directory_not_refreshed", error=repr(error))
                 reachable = False
                 if disconnected(error):
-                    await self._databases[CONTROL_CELL].engine.dispose()
+                    await self._databases[CONTROL_CELL].control_engine.dispose()
             else:
                 if not reachable:
                     _log.info("directory_refreshed_again")

@@ -199,3 +199,15 @@ async def test_numbers_of_another_cluster(either: TestKit) -> None:
         )
         assert known is await look(owner, known, placements=True)
         await transaction.rollback()
+
+
+async def test_none_of_the_requests_connections(kit: TestKit) -> None:
+    """While requests hold every connection of theirs, changes are still seen."""
+    engine = kit.installation.database.engine
+    held = [await engine.connect() for _ in range(kit.installation.config.pool_size)]
+    try:
+        tenant = await kit.make_tenant()
+        assert tenant.code == kit.installation.directory.by_code(tenant.code).code
+    finally:
+        for one in held:
+            await one.close()
