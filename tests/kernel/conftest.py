@@ -167,9 +167,10 @@ def commanding(
         installed_plugins.cache_clear()
         return run
 
-    def run(*arguments: str, typed: str = "") -> tuple[int, str, str]:
+    def run(*arguments: str, typed: str | None = None) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["pss", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        if typed is not None:
+            monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
         with pytest.raises(SystemExit) as ended:
             main()
         said = capsys.readouterr()
