@@ -296,6 +296,8 @@ class Plugin:
 
         ``budget``: seconds after which it is cancelled, undone and tried again later.
         """
+        if not (isinstance(event, type) and issubclass(event, Event)):
+            raise TypeError(f"{event!r} is no Event: it can't be handled with 'on'.")
 
         def declare(function: F) -> F:
             handler = name or function.__name__

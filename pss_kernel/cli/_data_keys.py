@@ -17,7 +17,7 @@ from pss_kernel.cli._context import (
     progress_bars,
     with_installation,
 )
-from pss_kernel.errors import Invalid
+from pss_kernel.errors import Invalid, NotFound
 from pss_kernel.installation import Installation
 from pss_kernel.keys._key_file import new_key_text
 from pss_kernel.tenancy._rotation import (
@@ -162,6 +162,12 @@ def erase_person(
     async def work(installation: Installation) -> list[str]:
         found = installation.directory.by_code(tenant)
         async with installation.unit_of_work(found) as uow:
+            if not await uow.hot("SELECT 1 FROM person_key WHERE subject = $1", subject):
+                raise NotFound(
+                    f"{tenant} keeps no personal data of a {subject!r}; nothing was erased.",
+                    code="no-such-person",
+                    mend="Give the id that the plugin has for the person, and the right tenant.",
+                )
             return await uow.erase_persons(subject)
 
     erased = with_installation(work, data_dir)

@@ -31,6 +31,7 @@ from pss_kernel.tenancy._origin import Origin, origin
 __all__ = ["main"]
 
 _MISTAKE = 2
+_INTERRUPTED = 130  # as shells say it of Ctrl-C
 
 
 def main() -> NoReturn:
@@ -48,6 +49,10 @@ def main() -> NoReturn:
         sys.exit(_MISTAKE)
     except BrokenPipeError:
         sys.exit(0)
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED:
+            sys.stderr.write("Interrupted. The same command again does what is left.\n")
+        raise
     sys.exit(0)
 
 

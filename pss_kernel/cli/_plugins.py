@@ -82,8 +82,9 @@ def enable(name: _Name, tenant: _Tenant, data_dir: DataDir = None, json: Json = 
         installation.directory.by_code(tenant)
         return await enable_plugins(installation, tenant, {installation.registry[name].name: None})
 
-    _tell(with_installation(work, data_dir), "enabled", json=json)
-    if not json:
+    newly = with_installation(work, data_dir)
+    _tell(newly, "enabled", json=json)
+    if newly and not json:
         sys.stderr.write("Processes started before it was installed must be started again.\n")
 
 
@@ -174,7 +175,7 @@ def status(
         ],
     )
     if not rows:
-        sys.stderr.write("Every plugin is enabled and up to date. Give --all to see them.\n")
+        sys.stderr.write("Nothing needs a look. Give --all to see every plugin.\n")
 
 
 _uninstall.register(app)

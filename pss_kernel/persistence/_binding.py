@@ -9,6 +9,7 @@ database nothing costs none.
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["Binding", "TransactionEnded", "TransactionFailed", "UnitOfWorkEnded", "first_role"]
 
 _log = structlog.get_logger("pss.persistence")
+
+
+# Also behind white space and comments. ROLLBACK TO a savepoint ends nothing.
+_ENDING = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+    r"(?:(?:commit|end|abort)\b|rollback\b(?!\s+(?:work\s+|transaction\s+)?to\b)|prepare\s+transaction\b)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 class UnitOfWorkEnded(Problem):
@@ -89,6 +98,18 @@ class Binding:
                 mend="The kernel begins and ends transactions; use 'uow.savepoint()' inside one.",
             )
         return self._driver
+
+    def refuse_ending(self, sql: str, plugin: str) -> None:
+        """Raises TransactionEnded for a statement that would end the transaction.
+
+        One that begins the next at once (``AND CHAIN``) could not be noticed afterwards.
+        """
+        if _ENDING.match(sql):
+            self._say("transaction_ended_by_plugin", plugin)
+            raise TransactionEnded(
+                f"The plugin {plugin!r} wanted to end the transaction of its unit of work.",
+                mend="The kernel begins and ends transactions; use 'uow.savepoint()' inside one.",
+            )
 
     async def acting_for(self, plugin: str) -> asyncpg.Connection:
         """The connection with the role that the plugin's code has; as ``open``."""

@@ -174,6 +174,12 @@ def revisions_of(folder: Path) -> tuple[Revision, ...]:
     if not folder.is_dir():
         return ()
     script = ScriptDirectory(str(folder), version_locations=[str(folder)])
+    heads = script.get_heads()
+    if len(heads) > 1:
+        raise ValueError(
+            f"The migrations in {folder} end twice, with {' and '.join(sorted(heads))}: "
+            "let one come after the other (down_revision)."
+        )
     rendered = []
     for one in reversed(list(script.walk_revisions())):
         written = _Written()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 import msgspec
-from sqlalchemy import CursorResult, Executable, RowMapping
+from sqlalchemy import CursorResult, Executable, RowMapping, TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pss_kernel.errors import (
@@ -106,6 +106,8 @@ class UnitOfWork:
         self, statement: Executable, parameters: Any | None = None
     ) -> CursorResult[Any]:
         """Run a SQLAlchemy Core statement on the tenant's tables."""
+        if isinstance(statement, TextClause):
+            self._binding.refuse_ending(statement.text, self.plugin)
         with Statement(self):
             await self._binding.acting_for(self.plugin)
             return await self._connection.execute(statement, parameters)
@@ -133,6 +135,7 @@ class UnitOfWork:
         transaction; prepared once per connection. ``jsonb`` goes in as JSON text and comes
         out decoded (select it as ``::text`` to decode it into a struct yourself).
         """
+        self._binding.refuse_ending(sql, self.plugin)
         with Statement(self):
             driver = await self._binding.acting_for(self.plugin)
             rows: list[asyncpg.Record] = await driver.fetch(sql, *arguments)

@@ -77,9 +77,13 @@ def lint(catalogue: Catalogue) -> list[Finding]:
 
 
 def _findings(plugin: str, version: str, revision: Revision) -> Iterator[Finding]:
-    found = list(faults_of(revision, version))
-    if not revision.first:
-        found += _squawk(revision)
+    try:
+        found = list(faults_of(revision, version))
+    except Invalid as problem:
+        found = [("unreadable-sql", revision.sql[:200], problem.sentence)]
+    else:
+        if not revision.first:
+            found += _squawk(revision)
     for rule, statement, message in found:
         words = " ".join(statement.split())
         yield Finding(

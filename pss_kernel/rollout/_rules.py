@@ -11,7 +11,7 @@ from packaging.version import Version
 from postgast import pg_query_pb2 as pg
 
 from pss_kernel.persistence._migrations import Revision
-from pss_kernel.rollout._statements import Effect, Known, effects_of, parsed, split
+from pss_kernel.rollout._statements import Effect, Known, effects_of, parsed, split, tree_of
 
 __all__ = ["faults_of"]
 
@@ -72,7 +72,7 @@ _CONCURRENT_ONLY = (
 
 def _anywhere(sql: str) -> Iterator[tuple[str, str]]:
     """What no revision may do, not even the first."""
-    for _, node in postgast.walk(postgast.parse(sql)):
+    for _, node in postgast.walk(tree_of(sql)):
         kind = type(node).__name__
         if kind == "VariableSetStmt" and node.name in _OURS:
             yield "setting-changed", f"Who runs it sets {node.name}. Leave the statement out."

@@ -13,7 +13,9 @@ from typing import Any
 import postgast
 from postgast import pg_query_pb2 as pg
 
-__all__ = ["Effect", "Known", "Lock", "effects_of", "kind_of", "parsed", "split"]
+from pss_kernel.errors import Invalid
+
+__all__ = ["Effect", "Known", "Lock", "effects_of", "kind_of", "parsed", "split", "tree_of"]
 
 _ORDER = (
     "ACCESS SHARE",
@@ -96,8 +98,21 @@ class Known:
 
 def parsed(sql: str) -> list[tuple[str, Any]]:
     """Each statement as PostgreSQL's parser sees it: its kind and its node."""
-    nodes = [one.stmt for one in postgast.parse(sql).stmts]
+    nodes = [one.stmt for one in tree_of(sql).stmts]
     return [(kind, getattr(node, kind)) for node in nodes if (kind := kind_of(node))]
+
+
+def tree_of(sql: str) -> Any:
+    """What PostgreSQL's parser makes of it. Raises Invalid with what it can't read."""
+    try:
+        return postgast.parse(sql)
+    except postgast.PgQueryError as error:
+        beginning = " ".join(sql.split())[:80]
+        raise Invalid(
+            f"A migration holds SQL that can't be read ({error}): {beginning}",
+            code="unreadable-migration",
+            mend="Correct the revision.",
+        ) from error
 
 
 def kind_of(node: Any) -> str:
@@ -107,7 +122,10 @@ def kind_of(node: Any) -> str:
 
 def split(statements: tuple[str, ...]) -> list[str]:
     """Texts that may hold several statements, as single ones."""
-    return [one.strip() for text in statements for one in postgast.split(text)]
+    try:
+        return [one.strip() for text in statements for one in postgast.split(text)]
+    except postgast.PgQueryError:
+        return [one for text in statements for one in (text.strip(),) if tree_of(one)]
 
 
 def effects_of(statements: tuple[str, ...], known: Known) -> list[Effect]:

@@ -10,6 +10,7 @@ from pss_kernel.errors import Conflict, Invalid
 from pss_kernel.tenancy._changing import changing, database_of, tenant_transaction, writers_gone
 from pss_kernel.tenancy._secret_settings import setting_errors
 from pss_kernel.tenancy._tables import STATE, MigrationFailed, migrate_plugin
+from pss_kernel.tenancy._tenant import KERNEL
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -108,6 +109,8 @@ async def disable_plugin(
     as long as a change needs to be seen everywhere. Raises Conflict where enabled plugins need it,
     unless ``cascade``; Unavailable where requests in flight don't end: run it again.
     """
+    if name == KERNEL:
+        raise Invalid("The kernel is no plugin: every tenant has it.", code="unknown-plugin")
     tenant = installation.directory.by_code(code)
     if name not in tenant.plugins:  # one that is gone from this machine can still be disabled
         _ = installation.registry[name]

@@ -53,6 +53,13 @@ def find_folders(paths: Iterable[Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for path in paths:
         below = [] if (path / "tenant.toml").exists() else sorted(path.glob("*/tenant.toml"))
+        for other in sorted(path.iterdir()) if below else ():
+            if (
+                other.is_dir()
+                and not other.name.startswith((".", "_"))
+                and not (other / "tenant.toml").exists()
+            ):
+                _log.warning("tenant_folder_skipped", folder=str(other), reason="no tenant.toml")
         for folder in [one.parent for one in below] or [path]:
             found.setdefault(folder.resolve(), folder)
     return list(found.values())

@@ -46,10 +46,14 @@ def _text(value: Any, folder: Path) -> str:
     if not isinstance(name, str) or what not in {"env", "file"}:
         raise ValueError("A secret must not stand in this file.")
     if what == "env":
+        if name.startswith("PSS_"):
+            raise ValueError(f"{name} is the installation's own. Use another variable.")
         found = os.environ.get(name, "")
         if not found:
             raise KeyError(f"The environment variable {name} is not set.")
         return found
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"The file {name} is not in the tenant's folder.")
     try:
         with (folder / name).open(encoding="utf-8") as file:
             return file.read(LONGEST_SECRET + 2).removesuffix("\n").removesuffix("\r")

@@ -104,7 +104,8 @@ class Tenant:
         if self.placement == "moving" and begin == "BEGIN":
             begin = "BEGIN READ ONLY"
         return (
-            f"BEGIN; RESET ALL; RESET ROLE; COMMIT; {begin}; "
+            f"BEGIN; RESET ALL; RESET ROLE; SELECT pg_advisory_unlock_all(); UNLISTEN *; COMMIT; "
+            f"{begin}; "
             f"SELECT set_config('role', '{role}', true), "
             f"set_config('search_path', '\"{self.schema}\"', true)"
         )

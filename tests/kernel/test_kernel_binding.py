@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import asyncpg
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 from pss_kernel import Problem, Tenant, UnitOfWork
 from pss_kernel.installation import Installation
@@ -112,7 +112,7 @@ async def test_a_plugin_that_ends_its_transaction(either: TestKit, ending: str) 
     ):
         with pytest.raises(TransactionEnded):
             async with either.unit_of_work(one) as uow:
-                await uow.hot("ROLLBACK")
+                await _simple(uow, "ROLLBACK")
                 await further(uow)
     await _bound(either, one, other)
 
@@ -395,3 +395,48 @@ async def test_a_task_that_outlives_its_unit_of_work(
         (who,) = await uow.hot(_WHO)
         assert (other.role, other.schema) == tuple(who)
     await _bound(either, one, other)
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ["COMMIT AND CHAIN", " -- a remark\n rollback and chain", "/* so */ END AND CHAIN", "abort"],
+)
+async def test_an_end_that_begins_anew(either: TestKit, ending: str) -> None:
+    """A transaction that is to go on in a next one is refused before it ends."""
+    tenant, _ = await _two(either)
+    before = await _count(either, tenant)
+    for send in ("hot", "text"):
+        with pytest.raises(TransactionEnded):
+            async with either.unit_of_work(tenant) as uow:
+                await store.write_note(uow, "not kept")
+                await (uow.hot(ending) if send == "hot" else uow.execute(text(ending)))
+    assert before == await _count(either, tenant)
+
+
+async def test_back_to_a_savepoint_in_sql(either: TestKit) -> None:
+    """A way back to a savepoint ends nothing."""
+    tenant, _ = await _two(either)
+    async with either.unit_of_work(tenant) as uow:
+        await uow.hot("SAVEPOINT here")
+        await uow.hot("ROLLBACK TO SAVEPOINT here")
+        await uow.hot("ROLLBACK WORK TO here")
+
+
+async def test_what_a_session_holds(either: TestKit) -> None:
+    """Advisory locks and channels that a plugin took are gone in the next unit of work."""
+    one, other = await _two(either)
+    for tenant in (one, other) * 8:
+        async with either.unit_of_work(tenant) as uow:
+            held = await uow.hot(
+                "SELECT (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()"
+                " AND locktype = 'advisory') + (SELECT count(*) FROM pg_listening_channels())"
+            )
+            await uow.hot("SELECT pg_advisory_lock_shared(7)")
+            await uow.hot("LISTEN spy")
+        assert 0 == held[0][0]
+
+
+async def _count(kit: TestKit, tenant: Tenant) -> int:
+    async with kit.unit_of_work(tenant) as uow:
+        ((count,),) = await uow.hot("SELECT count(*) FROM note")
+    return int(count)

@@ -12,13 +12,14 @@ import pytest
 
 from pss_api.gateway import gateway
 from pss_kernel import Conflict, Plugin, UnitOfWork
-from pss_kernel.errors import TooSlow
+from pss_kernel.errors import Invalid, TooSlow
 from pss_kernel.messaging._deliver import deliver
 from pss_kernel.messaging._envelope import Envelope
 from pss_kernel.messaging._waiting import give_back
-from pss_kernel.persistence._migrations import knows, pending
+from pss_kernel.persistence._migrations import knows, pending, revisions_of
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy._brand import brand_errors
+from pss_kernel.tenancy._enablement import disable_plugin
 from pss_kernel.tenancy._provision import create_tenant
 from pss_kernel.testing import TestKit
 from pss_kernel.validation import explain
@@ -146,3 +147,27 @@ async def test_a_body_that_dribbles(monkeypatch: pytest.MonkeyPatch) -> None:
     scope: Any = {"type": "http", "path": "/v1/x", "headers": []}
     with pytest.raises(TooSlow):
         await gateway(app)(scope, receive, send)
+
+
+def test_migrations_that_end_twice(tmp_path: Path) -> None:
+    """Two revisions after the same one are refused: one of them would never run."""
+    folder = _revisions(tmp_path, "0001", "0002")
+    (folder / "0003_step.py").write_text(
+        "revision = '0003'\ndown_revision = '0001'\n\ndef upgrade():\n    pass\n"
+    )
+    with pytest.raises(ValueError, match="end twice, with 0002 and 0003"):
+        revisions_of(folder)
+
+
+def test_a_handler_of_what_is_no_event() -> None:
+    """It is told where it is declared, so that the plugin alone is left out."""
+    plugin = Plugin("a", version="1", package="pss_a")
+    with pytest.raises(TypeError, match="is no Event"):
+        plugin.on(dict)  # type: ignore[arg-type]
+
+
+async def test_the_kernel_is_no_plugin(kit: TestKit) -> None:
+    """What every tenant has can't be disabled."""
+    tenant = await kit.make_tenant()
+    with pytest.raises(Invalid, match="The kernel is no plugin"):
+        await disable_plugin(kit.installation, tenant.code, "kernel")

@@ -148,6 +148,12 @@ def test_the_first_revision_is_free(author: Author) -> None:
     assert {"setting-changed", "schema-named"} == {one.rule for one in found}
 
 
+def test_a_slip_in_the_sql(author: Author) -> None:
+    """What PostgreSQL can't read is a finding of that revision."""
+    (finding,) = author.findings("ALTER TABLE stock ADD COLUM foo text")
+    assert ("unreadable-sql", "0002") == (finding.rule, finding.revision)
+
+
 def test_the_plugins_of_this_repository(every_plugin: Registry) -> None:
     """Nothing that is shipped here is refused."""
     assert [] == [one for one in lint(Catalogue(every_plugin)) if one.allowed is None]

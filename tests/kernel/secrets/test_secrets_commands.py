@@ -244,6 +244,9 @@ async def test_references_in_a_file(
     [
         ('token = "in-clear"', "A secret must not stand in this file."),
         ('token = { env = "NOT_SET_ANYWHERE" }', "variable NOT_SET_ANYWHERE is not set."),
+        ('token = { env = "PSS_MASTER_KEY" }', "PSS_MASTER_KEY is the installation's own."),
+        ('token = { file = "/etc/hostname" }', "is not in the tenant's folder."),
+        ('token = { file = "../other/secret" }', "is not in the tenant's folder."),
         ('token = { file = "nowhere" }', "The file nowhere with the secret can't be read."),
         ('token = { "$sealed" = "AAAA" }', "A secret must not stand in this file."),
         ('spare = ["in-clear"]', "A secret must not stand in this file."),
