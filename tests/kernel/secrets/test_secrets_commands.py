@@ -284,18 +284,23 @@ def test_generate(pss: Pss) -> None:
     assert {(3, 45)} == {(len(keys), len(key)) for key in keys}
 
 
-def test_erasing_asks(pss: Pss, tenant: Tenant, typed: Callable[[str], None]) -> None:
-    """What can't be undone asks first, unless told not to."""
+async def test_erasing_asks(
+    pss: Pss, one: TestKit, tenant: Tenant, typed: Callable[[str], None]
+) -> None:
+    """What can't be undone asks first, unless told not to; who is not known is not erased."""
     typed("n\n")
-    code, _, err = pss("keys", "erase-tenant", tenant.code)
+    code, _, err = _in_thread(pss, "keys", "erase-tenant", tenant.code)
     assert 2 == code
     assert "Nothing was erased. Give --yes." in err
     typed("n\n")
-    assert 2 == pss("keys", "erase-person", "vis_1", "--tenant", tenant.code)[0]
-    assert (0, "vis_1 is erased.\n") == pss(
-        "keys", "erase-person", "vis_1", "--tenant", tenant.code, "--yes"
-    )[:2]
-    done = pss("keys", "erase-person", "vis_1", "--tenant", tenant.code, "--yes", "--json")[1]
+    erase = ("keys", "erase-person", "vis_1", "--tenant", tenant.code)
+    assert 2 == _in_thread(pss, *erase)[0]
+    code, _, err = _in_thread(pss, *erase, "--yes")
+    assert (2, True) == (code, "keeps no personal data of a 'vis_1'; nothing was erased." in err)
+    async with one.unit_of_work(tenant) as uow:
+        await uow.seal({"vis_1": {"note.body": "x"}})
+    assert (0, "vis_1 is erased.\n") == _in_thread(pss, *erase, "--yes")[:2]
+    done = _in_thread(pss, *erase, "--yes", "--json")[1]
     assert [] == json.loads(done)["erased"]
 
 
