@@ -165,7 +165,7 @@ class Database:
         self.engine = self._engine(self._app_url, config.pool_size)
         # Apart from those of requests: one that holds a connection may have to ask which tenants,
         # plugins and keys there are, and when all of them did, none would ever be answered.
-        self.control_engine = self._engine(self._app_url, CONTROL_CONNECTIONS)
+        self.control_engine = self._engine(self._app_url, CONTROL_CONNECTIONS, name="pss control")
         self.replica: Replica | None = None
         self.relay_engine = create_async_engine(
             # With its address in the URL: the outbox's listener opens a connection from it.
@@ -188,10 +188,16 @@ class Database:
         return self._engine(_checked(url), self._pool_size, connect_seconds=2, pool_seconds=2)
 
     def _engine(
-        self, url: URL, pool_size: int, *, connect_seconds: float = 5, pool_seconds: float = 10
+        self,
+        url: URL,
+        pool_size: int,
+        *,
+        name: str = "",
+        connect_seconds: float = 5,
+        pool_seconds: float = 10,
     ) -> AsyncEngine:
         """The application's connections, to the primary or to a replica."""
-        connect = self._creator(url, connect_seconds)
+        connect = self._creator(url, connect_seconds, name or f"pss {self.roles.app}")
         cached = 0 if self._pooled else 100
 
         def creator() -> Any:
@@ -218,10 +224,12 @@ class Database:
         event.listen(engine.sync_engine, "handle_error", _keep_when_cancelled)
         return engine
 
-    def _creator(self, url: URL, seconds: float) -> Callable[[], Awaitable[asyncpg.Connection]]:
+    def _creator(
+        self, url: URL, seconds: float, name: str
+    ) -> Callable[[], Awaitable[asyncpg.Connection]]:
         arguments = connect_arguments(url)
         role = self.roles.app
-        settings = {"application_name": f"pss {role}"}
+        settings = {"application_name": name}
         if self._pooled:
             # Between two transactions a pooler may give us another connection, which knows
             # neither what we asked for when we connected (the role's own limits hold instead)
