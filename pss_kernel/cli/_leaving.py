@@ -106,12 +106,19 @@ _VERIFY = examples("pss tenant verify exports/aurelis", "pss tenant verify expor
 
 def verify(source: _Source, json: Json = False) -> None:
     """Check that an export is whole, as it was written; exit code 1 where it is not."""
-    with opened(source) as folder:
-        manifest = read_manifest(folder)
-        faults = faults_of(folder, manifest)
+    manifest = None
+    try:
+        with opened(source) as folder:
+            manifest = read_manifest(folder)
+            faults = faults_of(folder, manifest)
+    except Invalid as invalid:
+        if invalid.code != "export-damaged":
+            raise
+        faults = [invalid.detail]
     if json:
-        print_json({"tenant": manifest.tenant.code, "whole": not faults, "faults": faults})
-    elif faults:
+        code = manifest.tenant.code if manifest else None
+        print_json({"tenant": code, "whole": not faults, "faults": faults})
+    elif faults or manifest is None:
         sys.stdout.writelines(f"{fault}\n" for fault in faults)
     else:
         rows = sum(one.rows for one in (*manifest.tables, *manifest.control))

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pss_kernel.installation import Installation
     from pss_kernel.tenancy import Tenant
 
-__all__ = ["ENVELOPES", "OUTBOXES", "Report", "export_tables", "export_tenant"]
+__all__ = ["ENVELOPES", "OUTBOXES", "Report", "export_tables", "export_tenant", "exported_tables"]
 
 Report = Callable[[str, int, int], None]
 
@@ -234,9 +234,7 @@ class _Writer:
 
     async def _control(self) -> list[TableFile]:
         """The rows of the control schema: by their column, and the events by what they hold."""
-        wanted = {
-            name: f'"{column}" = $1' for name, column in (await control_tables(self.owner)).items()
-        } | dict.fromkeys(OUTBOXES, _OF_TENANT)
+        wanted = await exported_tables(self.owner)
         return [
             await self._rows(
                 "pss",
@@ -290,6 +288,13 @@ class _Writer:
             cell=one.cell,
             domains=list(one.domains),
         )
+
+
+async def exported_tables(owner: asyncpg.Connection) -> dict[str, str]:
+    """The tables of the control schema that an export has rows of, and which rows."""
+    return {
+        name: f'"{column}" = $1' for name, column in (await control_tables(owner)).items()
+    } | dict.fromkeys(OUTBOXES, _OF_TENANT)
 
 
 def _quoted(*names: str) -> str:

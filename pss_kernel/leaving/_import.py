@@ -17,6 +17,12 @@ from pss_kernel.leaving._alone import alone, changing
 from pss_kernel.leaving._drop import drop_contents, drop_everywhere
 from pss_kernel.leaving._export import ENVELOPES, OUTBOXES, Report
 from pss_kernel.leaving._format import Column, Manifest, TableFile, columns_of, copy_line
+from pss_kernel.leaving._import_checks import (
+    check_contents,
+    check_tables,
+    loadable,
+    readable,
+)
 from pss_kernel.leaving._revisions import folder_of
 from pss_kernel.leaving._sealed_import import check_keys
 from pss_kernel.leaving._verify import faults_of
@@ -103,8 +109,11 @@ async def import_tenant(
             code="export-damaged",
             mend="See 'pss tenant verify'.",
         )
-    await check_keys(installation.keyring.masters, folder, manifest, target.code, open_them=keys)
+    async with installation.cells[cell].owner() as owner:
+        await check_tables(owner, manifest)
     domains = [] if target.renamed else manifest.tenant.domains
+    check_contents(installation.registry, folder, manifest, target.code, domains)
+    await check_keys(installation.keyring.masters, folder, manifest, target.code, open_them=keys)
     async with _reserved(installation, target, domains) as control:
         await _load(installation, target, folder, manifest, report)
         await _serve(control, target.code, domains)
@@ -191,29 +200,42 @@ async def _load(
 ) -> None:
     """Everything in one transaction of the cell: all of it is there afterwards, or nothing."""
     database = installation.cells[target.cell]
-    async with database.owner() as owner, changing(owner, target.code):
-        await drop_contents(owner, target.code, database.roles)  # what has no owner any more
-        await owner.execute(
-            CREATE.format(role=target.role, app=database.roles.app, schema=target.schema)
-        )
-        loading = _Loading(installation, owner, target, folder, report)
-        control = {one.name: one for one in manifest.control}
-        await loading.control(control.pop("tenant"))  # the kernel's migrations look for it
-        await build_tables(
-            owner,
-            target.schema,
-            {
-                place: one.revision
-                for one in manifest.plugins
-                if (place := folder_of(installation.registry, one.name)) is not None
-            },
-        )
-        await loading.tables(manifest)
-        await set_sequences(owner, target.schema, manifest.identity_counters)
-        for one in control.values():
-            await loading.control(one)
-        await grant_plugins(owner, installation.registry, database.roles, target.code)
-        await owner.execute(JOIN.format(tenants=database.roles.tenants, role=target.role))
+    with loadable():
+        async with database.owner() as owner, changing(owner, target.code):
+            await _load_into(owner, installation, target, folder, manifest, report)
+
+
+async def _load_into(
+    owner: asyncpg.Connection,
+    installation: Installation,
+    target: _Target,
+    folder: Path,
+    manifest: Manifest,
+    report: Report | None,
+) -> None:
+    database = installation.cells[target.cell]
+    await drop_contents(owner, target.code, database.roles)  # what has no owner any more
+    await owner.execute(
+        CREATE.format(role=target.role, app=database.roles.app, schema=target.schema)
+    )
+    loading = _Loading(installation, owner, target, folder, report)
+    control = {one.name: one for one in manifest.control}
+    await loading.control(control.pop("tenant"))  # the kernel's migrations look for it
+    await build_tables(
+        owner,
+        target.schema,
+        {
+            place: one.revision
+            for one in manifest.plugins
+            if (place := folder_of(installation.registry, one.name)) is not None
+        },
+    )
+    await loading.tables(manifest)
+    await set_sequences(owner, target.schema, manifest.identity_counters)
+    for one in control.values():
+        await loading.control(one)
+    await grant_plugins(owner, installation.registry, database.roles, target.code)
+    await owner.execute(JOIN.format(tenants=database.roles.tenants, role=target.role))
 
 
 async def _serve(control: asyncpg.Connection, code: str, domains: list[str]) -> None:
@@ -294,14 +316,16 @@ class _Loading:
         }
         if one.name not in known:
             raise _newer(f"pss.{one.name}")
-        here = {column.name for column in await columns_of(self._owner, "pss", one.name)}
+        utf8 = ("payload",) if one.name in ENVELOPES else ()
+        found = await columns_of(self._owner, "pss", one.name, utf8=utf8)
+        here = {column.name: column for column in found}  # not what the export says of their form
         unknown = [column.name for column in one.columns if column.name not in here]
         if unknown:
             raise _newer(f"pss.{one.name}.{unknown[0]}")
         counted = {row["name"] for row in await self._owner.fetch(_COUNTED, one.name)}
         if one.name == "outbox":
-            return [column for column in one.columns if column.name in _OUTBOX_KEEPS]
-        return [column for column in one.columns if column.name not in counted]
+            return [here[column.name] for column in one.columns if column.name in _OUTBOX_KEEPS]
+        return [here[column.name] for column in one.columns if column.name not in counted]
 
     def _rewritten(self, name: str) -> Callable[[Row], Row]:
         """What of a control row names the tenant or belongs to the other installation."""
@@ -327,7 +351,9 @@ class _Loading:
         decode = msgspec.json.Decoder(Row).decode
         with (self._folder / one.file).open("rb") as file:
             while batch := file.readlines(1 << 16):
-                yield b"".join(copy_line(change(decode(line)), columns) for line in batch)
+                with readable(one.file):
+                    lines = b"".join(copy_line(change(decode(line)), columns) for line in batch)
+                yield lines
                 if total and self._report is not None:
                     self._done += len(batch)
                     self._report(self._target.code, self._done, total)

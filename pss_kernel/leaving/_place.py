@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gzip
 import hashlib
 import os
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
 from pss_kernel.errors import Conflict, Invalid
 from pss_kernel.leaving._format import SUMS
@@ -21,6 +24,32 @@ __all__ = ["Writing", "digest_of", "opened", "placed", "write_sums"]
 _PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 _BLOCK = 1 << 20
 _ARCHIVES = (".zip", ".tar.gz", ".tgz")
+_OTHER_ARCHIVES: tuple[str, ...] = (
+    ".rar",
+    ".7z",
+    ".tar",
+    ".gz",
+    ".bz2",
+    ".xz",
+    ".zst",
+    ".lz",
+    ".lzma",
+    ".lz4",
+)
+_OTHER_ARCHIVES += (".z", ".tbz", ".tbz2", ".txz", ".tzst", ".cab")
+_ALWAYS_BYTES, _MOST_RATIO = 100 << 20, 250
+"""So much may always be unpacked, and more than it if that is no suspicious lot for the archive."""
+_MOST_FILES = 10_000
+_UNPACKING = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    NotImplementedError,  # an unknown compression
+    OSError,
+    RuntimeError,  # encrypted
+    ValueError,
+)
 
 
 class Writing:
@@ -62,6 +91,7 @@ def placed(target: Path) -> Iterator[Path]:
     What an earlier attempt left behind is thrown away; two at once are refused. Whatever happens,
     there is nothing under the name before it is whole, and nothing is written over.
     """
+    _refuse_other_archives(target)
     _refuse_existing(target)
     partial = target.with_name(f".{target.name}.partial")
     try:
@@ -89,6 +119,16 @@ def placed(target: Path) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
     finally:
         os.close(lock)
+
+
+def _refuse_other_archives(target: Path) -> None:
+    name = target.name.lower()
+    if name.endswith((*_ARCHIVES, *_OTHER_ARCHIVES)) and not target.name.endswith(_ARCHIVES):
+        raise Invalid(
+            f"An export is not written as {target.suffix}.",
+            code="export-place",
+            mend="Name a file that ends in .zip, .tar.gz or .tgz, or a folder.",
+        )
 
 
 def _refuse_existing(target: Path) -> None:
@@ -177,8 +217,12 @@ def opened(source: Path) -> Iterator[Path]:
         folder.mkdir(mode=_PRIVATE_FOLDER)
         try:
             _unpack(source, folder)
-        except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, ValueError) as error:
-            raise Invalid(f"{source} can't be unpacked: {error}.", code="not-an-export") from error
+        except _UNPACKING as error:
+            raise Invalid(
+                f"{source} can't be unpacked: {error}.",
+                code="export-damaged",
+                mend="Fetch it again from where it was written.",
+            ) from error
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -186,18 +230,62 @@ def opened(source: Path) -> Iterator[Path]:
 
 def _unpack(source: Path, folder: Path) -> None:
     """Files only, without the folder that they lie in; nothing outside of ``folder``."""
+    room = _Room(source)
     if source.name.endswith(".zip"):
         with zipfile.ZipFile(source) as packed:
             for entry in packed.infolist():
+                room.file()
                 if not entry.is_dir():
                     with packed.open(entry) as content:
-                        _keep(folder, entry.filename, iter(lambda: content.read(_BLOCK), b""))
+                        counted = _Counted(content, room)
+                        _keep(folder, entry.filename, iter(lambda: counted.read(_BLOCK), b""))  # noqa: B023 - used at once
         return
-    with tarfile.open(source, "r:gz") as packed_tar:
-        for member in packed_tar:
-            found = packed_tar.extractfile(member) if member.isreg() else None
-            if found is not None:
-                _keep(folder, member.name, iter(lambda: found.read(_BLOCK), b""))  # noqa: B023 - used at once
+    # What is between the files is counted too: a header may be as long as it likes.
+    with gzip.open(source) as content_tar:
+        stream: Any = _Counted(content_tar, room)  # of a file's methods, only read() is called
+        with tarfile.open(fileobj=stream, mode="r|") as packed_tar:
+            for member in packed_tar:
+                room.file()
+                found = packed_tar.extractfile(member) if member.isreg() else None
+                if found is not None:
+                    _keep(folder, member.name, iter(lambda: found.read(_BLOCK), b""))  # noqa: B023 - used at once
+        while stream.read(_BLOCK):  # to the end, where its own checksum is
+            pass
+
+
+class _Room:
+    """How much may still be unpacked. Raises ValueError where that is exceeded."""
+
+    def __init__(self, source: Path) -> None:
+        self._most = max(_ALWAYS_BYTES, source.stat().st_size * _MOST_RATIO)
+        self._bytes = 0
+        self._files = 0
+
+    def take(self, number: int) -> None:
+        self._bytes += number
+        if self._bytes > self._most:
+            raise ValueError(
+                f"it grows to more than {self._most >> 20} MiB, which no export of its size does; "
+                "unpack it yourself if you know it"
+            )
+
+    def file(self) -> None:
+        self._files += 1
+        if self._files > _MOST_FILES:
+            raise ValueError(f"it has more than {_MOST_FILES} files")
+
+
+class _Counted:
+    """A file to be read; counts what passes."""
+
+    def __init__(self, file: IO[bytes] | gzip.GzipFile, room: _Room) -> None:
+        self._file = file
+        self._room = room
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._file.read(size)
+        self._room.take(len(piece))
+        return piece
 
 
 def _keep(folder: Path, name: str, pieces: Iterator[bytes]) -> None:

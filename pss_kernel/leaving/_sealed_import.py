@@ -12,6 +12,7 @@ import msgspec
 from pss_kernel.errors import Conflict, Problem
 from pss_kernel.keys._data_keys import DataKeys, WrappedKey
 from pss_kernel.leaving._format import Manifest
+from pss_kernel.leaving._import_checks import readable
 
 if TYPE_CHECKING:
     from pss_kernel.keys._master import MasterKeys
@@ -65,6 +66,7 @@ def _keys(folder: Path, manifest: Manifest) -> Iterator[WrappedKey]:
         if one.name != "tenant_key":
             continue
         for line in (folder / one.file).read_bytes().splitlines():
-            row = msgspec.json.decode(line, type=_Row)
-            wrapped = None if row.wrapped is None else bytes.fromhex(row.wrapped[2:])
+            with readable(one.file):
+                row = msgspec.json.decode(line, type=_Row)
+                wrapped = None if row.wrapped is None else bytes.fromhex(row.wrapped[2:])
             yield WrappedKey(row.number, row.state, row.master, wrapped)

@@ -36,8 +36,8 @@ def read_manifest(folder: Path) -> Manifest:
                 mend="Use the version of pss that wrote it, or a newer one.",
             )
         return msgspec.json.decode(content, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"{path} can't be read: {error}.", code="not-an-export") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(f"{path} can't be read: {error}.", code="export-damaged") from error
 
 
 class _Head(msgspec.Struct):
@@ -52,8 +52,8 @@ def faults_of(folder: Path, manifest: Manifest) -> list[str]:
 
 def _files(manifest: Manifest, folder: Path) -> Iterator[str]:
     for one in (*manifest.tables, *manifest.control):
-        path = _inside(folder, one.file)
-        if path is None or not path.is_file():
+        path = _file(folder, one.file)
+        if path is None:
             yield f"{one.file} is missing."
             continue
         digest, size, lines = digest_of(path)
@@ -79,8 +79,8 @@ def _sums(folder: Path) -> Iterator[str]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         digest, _, name = line.partition("  ")
         listed.add(name)
-        place = _inside(folder, name)
-        if place is None or not place.is_file():
+        place = _file(folder, name)
+        if place is None:
             yield f"{name} is missing."
         elif digest_of(place)[0] != digest:
             yield f"{name} is not as it was written: its digest differs from {SUMS}."
@@ -90,7 +90,10 @@ def _sums(folder: Path) -> Iterator[str]:
             yield f"{name} was not written by the export."
 
 
-def _inside(folder: Path, name: str) -> Path | None:
-    """A file of the export; None for a name that leads out of it."""
-    path = (folder / name).resolve()
-    return path if path.is_relative_to(folder.resolve()) else None
+def _file(folder: Path, name: str) -> Path | None:
+    """A file of the export; None where there is none, and for a name that leads out of it."""
+    try:
+        path = (folder / name).resolve()
+        return path if path.is_relative_to(folder.resolve()) and path.is_file() else None
+    except (OSError, ValueError, RuntimeError):  # no file can be called that
+        return None

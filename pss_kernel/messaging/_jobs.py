@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from pss_kernel.auth import Actor
 from pss_kernel.config import CONTROL_CELL
-from pss_kernel.errors import TenantMoving
+from pss_kernel.errors import TenantMoving, TenantUnknown
 from pss_kernel.messaging._waiting import give_back
 from pss_kernel.persistence._work import forget_old_keys
 from pss_kernel.plugin import Job
@@ -93,6 +93,7 @@ class JobRunner:
         jobs = [job for plugin in installation.registry.plugins.values() for job in plugin.jobs]
         self._jobs = {(job.plugin, job.name): job for job in [*_KERNEL_JOBS, *jobs]}
         self._known: set[tuple[str, str, str]] = set()
+        self._skipped: dict[tuple[str, str, str], str] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set; what is in hand is finished."""
@@ -115,14 +116,16 @@ class JobRunner:
 
     async def _register(self) -> None:
         """Give each job of a newly enabled plugin its row."""
+        now = datetime.now(UTC)
         wanted = {
-            (tenant.code, plugin, name): next_run(job, tenant.time_zone, datetime.now(UTC))
+            (tenant.code, plugin, name): at
             for tenant in self._installation.directory
             for (plugin, name), job in self._jobs.items()
             if tenant.cell == self._cell
             and not tenant.leaving
             and plugin in tenant.enabled
             and (tenant.code, plugin, name) not in self._known
+            and (at := self._next(tenant.code, job, tenant.time_zone, now)) is not None
         }
         if not wanted:
             return
@@ -135,6 +138,21 @@ class JobRunner:
                 ],
             )
         self._known |= wanted.keys()
+
+    def _next(self, code: str, job: Job, zone: str, after: datetime) -> datetime | None:
+        """When it runs next; None, said once, where one tenant's own time makes that unknowable."""
+        key = (code, job.plugin, job.name)
+        try:
+            at = next_run(job, zone, after)
+        except Exception as error:  # noqa: BLE001 - one tenant must not stop the others
+            if self._skipped.get(key) != repr(error):
+                _log.warning(
+                    "job_skipped", tenant=code, plugin=job.plugin, job=job.name, error=repr(error)
+                )
+            self._skipped[key] = repr(error)
+            return None
+        self._skipped.pop(key, None)
+        return at
 
     async def _run_due(self) -> bool:
         async with self._database.relay_engine.begin() as connection:
@@ -167,7 +185,7 @@ class JobRunner:
         error = None
         zone = "UTC"
         try:
-            tenant = self._here(code)
+            tenant = await self._here(code)
             zone = tenant.time_zone
             if job is not None and plugin in tenant.enabled and not tenant.leaving:
                 async with self._leased(code, plugin, name):
@@ -179,16 +197,28 @@ class JobRunner:
             _log.exception("job_failed", tenant=code, plugin=plugin, job=name)
             error = type(failure).__name__
         now = datetime.now(UTC)
-        at = next_run(job, zone, now) if job is not None else now + timedelta(hours=1)
+        at = self._next(code, job, zone, now) if job is not None else None
+        at = at or now + timedelta(hours=1)
         async with self._database.relay_engine.begin() as connection:
             await connection.execute(
                 _FINISH,
                 {"tenant": code, "plugin": plugin, "name": name, "at": at, "error": error},
             )
 
-    def _here(self, code: str) -> Tenant:
-        """The tenant. Raises TenantMoving where it has left: its jobs run in its new cell."""
-        tenant = self._installation.directory.by_code(code)
+    async def _here(self, code: str) -> Tenant:
+        """The tenant. Raises TenantMoving where it has left: its jobs run in its new cell.
+
+        Raises TenantMoving too where nobody is served under the code: it is just arriving.
+        """
+        directory = self._installation.directory
+        try:
+            tenant = directory.by_code(code)
+        except TenantUnknown:
+            await directory.refresh()  # it has come since this process last looked
+            try:
+                tenant = directory.by_code(code)
+            except TenantUnknown:
+                raise TenantMoving from None
         if tenant.cell != self._cell:
             raise TenantMoving
         return tenant

@@ -12,6 +12,8 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tarfile
+import zipfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -292,6 +294,45 @@ def test_a_newer_format(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="version 99 of the format") as caught:
         read_manifest(tmp_path)
     assert "newer-export" == caught.value.code
+
+
+def test_a_manifest_without_end(tmp_path: Path) -> None:
+    """A manifest that is nested beyond reason is refused in a sentence."""
+    (tmp_path / "manifest.json").write_bytes(b'{"x":' + b"[" * 100_000)
+    with pytest.raises(Invalid, match="can't be read"):
+        read_manifest(tmp_path)
+
+
+def _packed(target: Path, content: bytes) -> None:
+    """An archive of one file."""
+    if target.suffix == ".zip":
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("out/manifest.json", content)
+        return
+    with tarfile.open(target, "w:gz") as archive_tar:
+        member = tarfile.TarInfo("out/manifest.json")
+        member.size = len(content)
+        archive_tar.addfile(member, io.BytesIO(content))
+
+
+@pytest.mark.parametrize("name", ["out.zip", "out.tar.gz"])
+def test_one_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Unpacking stops where an archive grows beyond reason; nothing is left of it."""
+    monkeypatch.setattr("pss_kernel.leaving._place._ALWAYS_BYTES", 1 << 20)
+    _packed(tmp_path / name, bytes(8 << 20))
+    with pytest.raises(Invalid, match="grows to more than") as caught, opened(tmp_path / name):
+        pass
+    assert "export-damaged" == caught.value.code
+    assert [name] == _names(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["out.rar", "out.7z", "out.tar", "out.tar.bz2", "out.ZIP"])
+def test_other_archives(tmp_path: Path, name: str) -> None:
+    """The ending of an archive that is not written is refused, with those that are."""
+    with pytest.raises(Invalid) as caught, placed(tmp_path / name):
+        pass
+    assert (True, "export-place") == (".zip, .tar.gz" in str(caught.value.mend), caught.value.code)
+    assert [] == _names(tmp_path)
 
 
 async def test_left_by_a_killed_one(kit: TestKit, tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ async def test_a_domain_of_another(kit: TestKit, elsewhere: TestKit, tmp_path: P
     """A host name that belongs to somebody is not taken from them."""
     tenant, _ = await _exported(kit, tmp_path / "out")
     facts: dict[str, Any] = {"name": "x", "currency": "EUR", "time_zone": "UTC"}
-    host = f"{tenant.code}.example"
+    host = f"{tenant.code}.example".replace("_", "-")
     await create_tenant(kit.installation, tenant.code, domains=[host], **facts)
     manifest = await export_tenant(kit.installation, tenant.code, tmp_path / "again")
     await create_tenant(elsewhere.installation, "owner_of_host", domains=[host], **facts)
@@ -295,6 +295,140 @@ async def test_other_rows(kit: TestKit, elsewhere: TestKit, tmp_path: Path) -> N
     sums.write_text("".join(f"{line}\n" for line in [*kept, _sum(tmp_path / "out")]))
     with pytest.raises(Conflict, match="not those that were exported"):
         await import_tenant(elsewhere.installation, tmp_path / "out", manifest)
+    assert (0, 0) == await _count(elsewhere.installation, tenant.code)
+
+
+def _tampered(folder: Path, change: Callable[[dict[str, Any]], None]) -> Manifest:
+    """The manifest with something else in it, and every digest counted anew."""
+
+    def counted(content: dict[str, Any]) -> None:
+        change(content)
+        for one in (*content["tables"], *content["control"]):
+            file = (folder / one["file"]).read_bytes()
+            one["rows"], one["bytes"] = file.count(b"\n"), len(file)
+            one["sha256"] = hashlib.sha256(file).hexdigest()
+
+    manifest = _changed(folder, counted)
+    names = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder)}\n"
+        for path in names
+        if path.name != "SHA256SUMS"
+    ]
+    (folder / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
+    return manifest
+
+
+def _nothing(_: dict[str, Any]) -> None: ...
+
+
+def _rewrite(folder: Path, table: str, change: dict[str, Any], **where: str) -> None:
+    """Other values in the rows of a control table."""
+    path = folder / f"control/{table}.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        if all(row[name] == value for name, value in where.items()):
+            row.update(change)
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+
+
+async def test_values_that_apply_would_refuse(
+    kit: TestKit, elsewhere: TestKit, tmp_path: Path
+) -> None:
+    """The tenant's row and every plugin's settings are checked; all errors are said at once."""
+    tenant, _ = await _exported(kit, tmp_path / "out")
+    bad = {"time_zone": "Nope/Zone", "currency": "XXQ", "name": "", "locales": []}
+    brand = {"primary_color": "red", "logo": "https://elsewhere.example/x.svg"}
+    _rewrite(tmp_path / "out", "tenant", bad | {"brand": json.dumps(brand)})
+    _rewrite(tmp_path / "out", "tenant_plugin", {"settings": '{"most": "x"}'}, plugin="notes")
+    manifest = _tampered(tmp_path / "out", _nothing)
+    with pytest.raises(Invalid) as caught:
+        await import_tenant(elsewhere.installation, tmp_path / "out", manifest)
+    assert "export-invalid" == caught.value.code
+    assert {
+        "/tenant/time_zone", "/tenant/currency", "/tenant/name", "/tenant/locales",
+        "/brand/primary_color", "/brand/logo", "/plugins/notes/most",
+    } == {one.pointer for one in caught.value.errors}  # fmt: skip
+    assert "'Nope/Zone' is not a time zone" in caught.value.detail
+    assert (0, 0) == await _count(elsewhere.installation, tenant.code)
+
+
+async def test_a_form_that_hides_a_value(kit: TestKit, elsewhere: TestKit, tmp_path: Path) -> None:
+    """How a control column is written is known here; what the manifest says of it is not used."""
+    tenant, _ = await _exported(kit, tmp_path / "out")
+
+    def change(content: dict[str, Any]) -> None:
+        for column in content["control"][0]["columns"]:
+            column["written_as"] = "utf8"
+
+    manifest = _tampered(tmp_path / "out", change)
+    arrived = await import_tenant(elsewhere.installation, tmp_path / "out", manifest)
+    assert tenant.time_zone == arrived.time_zone
+
+
+@pytest.mark.parametrize(
+    "name", ["migration_run", "plugin_revision", "tenant_change", "tenant_domain", "placement"]
+)
+async def test_tables_that_no_export_has(
+    kit: TestKit, elsewhere: TestKit, tmp_path: Path, name: str
+) -> None:
+    """Rows of other shared tables are refused, under another code too."""
+    tenant, _ = await _exported(kit, tmp_path / "out")
+    (tmp_path / "out/control" / f"{name}.jsonl").write_text("{}\n", encoding="utf-8")
+
+    def change(content: dict[str, Any]) -> None:
+        more = {"name": name, "file": f"control/{name}.jsonl", "columns": []}
+        content["control"].append(content["control"][0] | more)
+
+    manifest = _tampered(tmp_path / "out", change)
+    other = f"{tenant.code}_b"
+    for code in (None, other):
+        with pytest.raises(Invalid, match=name) as caught:
+            await import_tenant(elsewhere.installation, tmp_path / "out", manifest, code=code)
+        assert "not-an-export" == caught.value.code
+    assert (0, 0) == await _count(elsewhere.installation, other)
+
+
+def _without_tenant(content: dict[str, Any]) -> None:
+    content["control"] = [one for one in content["control"] if one["name"] != "tenant"]
+
+
+_DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "change"),
+    [
+        ("tenant", {}, _without_tenant),
+        ("tenant", {"brand": _DEEP}, _nothing),
+        ("tenant_plugin", {"settings": "[1]"}, _nothing),
+        ("tenant_plugin", {"settings": _DEEP}, _nothing),
+        ("tenant_plugin", {"settings": "{"}, _nothing),
+        ("tenant_plugin", {"settings": None}, _nothing),
+        ("tenant_plugin", {"state": "none"}, _nothing),
+        ("tenant_plugin", {"plugin": None}, _nothing),
+        ("outbox", {"payload": "[]"}, _nothing),
+        ("outbox", {"payload": _DEEP}, _nothing),
+        ("outbox", {"headers": _DEEP}, _nothing),
+        ("outbox", {"created_at": "yesterweek"}, _nothing),
+    ],
+)
+async def test_nonsense_is_a_sentence(
+    kit: TestKit,
+    elsewhere: TestKit,
+    tmp_path: Path,
+    table: str,
+    row: dict[str, Any],
+    change: Callable[[dict[str, Any]], None],
+) -> None:
+    """Whatever stands in an export, it is refused in a sentence, and nothing is served."""
+    tenant, _ = await _exported(kit, tmp_path / "out")
+    _rewrite(tmp_path / "out", table, row)
+    manifest = _tampered(tmp_path / "out", change)
+    with pytest.raises(Invalid) as caught:
+        await import_tenant(elsewhere.installation, tmp_path / "out", manifest)
+    assert caught.value.code in {"export-damaged", "export-invalid"}
+    assert len(caught.value.detail) < 1000
     assert (0, 0) == await _count(elsewhere.installation, tenant.code)
 
 

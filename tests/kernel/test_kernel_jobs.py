@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from pss_kernel import Tenant, UnitOfWork
 from pss_kernel.messaging._jobs import JobRunner, next_run
@@ -174,3 +175,62 @@ async def test_the_worker_registers_and_finishes(
     await worker
     assert ["system:notes.tidy"] == await _runs(kit, tenant, "tidy")
     assert (True, None, None) == tuple(await _facts(kit, tenant, "tidy"))
+
+
+async def test_one_bad_time_zone(kit: TestKit, scripts: dict[str, Any]) -> None:
+    """A tenant whose next run can't be known is said once; the others' jobs run."""
+    bad, good = [await kit.make_tenant(plugins=["notes"]) for _ in range(2)]
+    await _set_zone(kit, bad, "Nope/Zone")
+    runner = JobRunner(kit.installation)
+    try:
+        with capture_logs() as logs:
+            await runner._register()
+            await runner._register()
+            for tenant in (bad, good):
+                await _due(kit, tenant, "nightly")
+            while await runner._run_due():
+                pass
+        skipped = [one for one in logs if one["event"] == "job_skipped"]
+        assert [(bad.code, "nightly")] == [(one["tenant"], one["job"]) for one in skipped]
+        assert [good.code] == await _runs(kit, good, "nightly")
+        for tenant in (bad, good):
+            assert (True, None, None) == tuple(await _facts(kit, tenant, "nightly"))
+    finally:
+        await _set_zone(kit, bad, "UTC")
+
+
+async def _set_zone(kit: TestKit, tenant: Tenant, zone: str) -> None:
+    async with kit.installation.database.owner() as owner:
+        await owner.execute(
+            "UPDATE pss.tenant SET time_zone = $2 WHERE code = $1", tenant.code, zone
+        )
+    await kit.installation.directory.refresh()
+
+
+async def test_a_tenant_that_is_arriving(kit: TestKit) -> None:
+    """The job of a tenant that nobody serves yet waits without a word, and runs when it is."""
+    tenant = await kit.make_tenant(plugins=["notes"])
+    await _place(kit, tenant, "importing")
+    await _due(kit, tenant, "tidy")
+    runner = JobRunner(kit.installation)
+    with capture_logs() as logs:
+        while await runner._run_due():
+            pass
+    assert [] == [one for one in logs if one.get("tenant") == tenant.code]
+    later, leased, error = await _facts(kit, tenant, "tidy")
+    assert (False, True, None) == (later, leased is not None, error)
+    await _place(kit, tenant, "active", refresh=False)
+    async with kit.installation.database.owner() as owner:
+        await owner.execute("UPDATE pss.job SET leased_until = NULL WHERE tenant = $1", tenant.code)
+    while await runner._run_due():
+        pass
+    assert ["system:notes.tidy"] == await _runs(kit, tenant, "tidy")
+
+
+async def _place(kit: TestKit, tenant: Tenant, state: str, *, refresh: bool = True) -> None:
+    async with kit.installation.database.owner() as owner:
+        await owner.execute(
+            "UPDATE pss.placement SET state = $2 WHERE tenant = $1", tenant.code, state
+        )
+    if refresh:
+        await kit.installation.directory.refresh()

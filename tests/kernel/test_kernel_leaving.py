@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -100,6 +101,23 @@ async def test_damage(kit: TestKit, pss: Pss, tmp_path: Path) -> None:
         pss, "tenant", "import", str(target), "--as", "other_one"
     )
     assert (2, True) == (done, "not whole" in err)
+
+
+@pytest.mark.parametrize("name", ["out.zip", "out.tar.gz"])
+async def test_damaged_archives(kit: TestKit, pss: Pss, tmp_path: Path, name: str) -> None:
+    """A changed byte or a lost end of an archive makes 'verify' end with 1, as for a folder."""
+    code = await _tenant(kit)
+    target = tmp_path / name
+    await asyncio.to_thread(pss, "tenant", "export", code, str(target))
+    whole = target.read_bytes()
+    middle = len(whole) // 3
+    changed = whole[:middle] + bytes([whole[middle] ^ 0xFF]) + whole[middle + 1 :]
+    for content in (changed, whole[: len(whole) // 2], whole[:-4], b""):
+        target.write_bytes(content)
+        done, out, _ = await asyncio.to_thread(pss, "tenant", "verify", str(target), "--json")
+        assert (1, False) == (done, json.loads(out)["whole"])
+        assert "can't be unpacked" in " ".join(json.loads(out)["faults"])
+    assert [name] == os.listdir(tmp_path)
 
 
 async def test_uninstall(kit: TestKit, pss: Pss, tmp_path: Path) -> None:
