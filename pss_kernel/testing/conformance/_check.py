@@ -24,6 +24,7 @@ from pss_kernel.testing.conformance._elements import (
     Side,
     elements_of,
 )
+from pss_kernel.testing.conformance._kept import Kept, kept_of
 from pss_kernel.testing.conformance._report import Finding, Report
 from pss_kernel.testing.conformance._watch import (
     Doing,
@@ -80,6 +81,9 @@ async def check_isolation(
         every.sort(key=lambda one: one.ends)
         run.report.elements = [one.name for one in every]
         run.storage = await stack.enter_async_context(storage_of(kit.installation, run.tenants[0]))
+        run.kept = [
+            await stack.enter_async_context(kept_of(kit.installation, one)) for one in run.tenants
+        ]
         with watching() as run.watch:
             await _phases(run, every, sides[0], sides[1])
     await _look_into_cache(run)
@@ -98,6 +102,7 @@ class _Run:
     since: int = 0
     watch: Watch = field(init=False)
     storage: Storage = field(init=False)
+    kept: list[Kept] = field(default_factory=list)
 
 
 async def _prepared(
@@ -141,6 +146,7 @@ async def _phases(run: _Run, every: list[Element], mine: Side, other: Side) -> N
     # First as the other: whatever keeps something in memory has it now.
     for element in every:
         made = _prepare(run, element, other, foreign, _OWN)
+        await run.kept[1].put_back()
         outcome = await _run(run, made, other) if made else None
         if outcome is not None and (seen := run.canaries.within(outcome.text)):
             run.report.seen.setdefault(element.name, set()).update(seen)
@@ -195,6 +201,7 @@ async def _run(run: _Run, made: _Made, side: Side) -> Outcome | None:
                     outcome = await made.call()
             except Problem as error:
                 run.watch.note_error(error)
+                _note_answered(run, made)  # a refusal is an answer
             except Exception as error:  # noqa: BLE001 - a plugin may fail in any way it likes
                 run.watch.note_error(error)
                 run.report.failed.setdefault(made.what.element, repr(error))
@@ -202,10 +209,17 @@ async def _run(run: _Run, made: _Made, side: Side) -> Outcome | None:
             run.watch.note("answer", outcome.text)
             if outcome.failed:
                 run.report.failed.setdefault(made.what.element, outcome.failed)
+            else:
+                _note_answered(run, made)
     if made.what.phase != _TOGETHER:
         await _deliver(run, made, side)
     _judge(run, made.what)
     return outcome
+
+
+def _note_answered(run: _Run, made: _Made) -> None:
+    if made.what.tenant == run.tenants[0].code:
+        run.report.answered.add(made.what.element)
 
 
 async def _deliver(run: _Run, made: _Made, side: Side) -> None:
@@ -218,6 +232,7 @@ async def _deliver(run: _Run, made: _Made, side: Side) -> None:
 
 
 async def _watched(run: _Run, made: _Made, side: Side) -> None:
+    await run.kept[0].put_back()
     run.since = await run.storage.now()
     await _run(run, made, side)
     await _note_added(run, made.what)
@@ -230,6 +245,8 @@ async def _together(run: _Run, element: Element, mine: Side, other: Side) -> Non
     ours = _prepare(run, element, mine, run.known[0], _TOGETHER)
     if theirs is None or ours is None:
         return
+    for kept in run.kept:
+        await kept.put_back()
     run.since = await run.storage.now()
     await asyncio.gather(_run(run, theirs, other), _run(run, ours, mine))
     await asyncio.gather(_run(run, ours, mine), _run(run, theirs, other))
