@@ -25,7 +25,9 @@ from pss_kernel.testing.conformance._elements import (
     elements_of,
 )
 from pss_kernel.testing.conformance._kept import Kept, kept_of
+from pss_kernel.testing.conformance._personal import opened_texts, seal_canaries
 from pss_kernel.testing.conformance._report import Finding, Report
+from pss_kernel.testing.conformance._settings import make_tenants, setting_texts
 from pss_kernel.testing.conformance._watch import (
     Doing,
     Storage,
@@ -55,6 +57,7 @@ async def check_isolation(
     known: tuple[Mapping[str, str], Mapping[str, str]] | None = None,
     words: Mapping[str, Any] | None = None,
     files: Path | None = None,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Report:
     """Run all that a plugin has as one tenant, and look for what is another tenant's.
 
@@ -63,8 +66,15 @@ async def check_isolation(
     the ids ``known`` of each are for who has made and filled them already.
     ``words`` are values to send for fields that need a particular one, by name or
     ``Schema.name``. ``files`` is a tenant's folder, or has a folder for each tenant's code.
+    ``settings``, by plugin, are given to both tenants in place of canaries.
     """
-    run = await _prepared(kit, plugin, seed, tenants, known or ({}, {}))
+    run = await _prepared(
+        kit,
+        plugin,
+        seed,
+        tenants or await make_tenants(kit, plugin, settings or {}),
+        known or ({}, {}),
+    )
     async with AsyncExitStack() as stack:
         sides = [
             Side(
@@ -109,21 +119,22 @@ async def _prepared(
     kit: TestKit,
     plugin: str,
     seed: Seed | None,
-    tenants: tuple[Tenant, Tenant] | None,
+    tenants: tuple[Tenant, Tenant],
     known: tuple[Mapping[str, str], Mapping[str, str]],
 ) -> _Run:
     """Two tenants with rows, and what each has alone."""
     report = Report(plugin)
-    if tenants is None:
-        first, second = [await kit.make_tenant(plugins=[plugin]) for _ in range(2)]
-        tenants = (first, second)
+    plugins = kit.installation.registry.closure([plugin])
     found: list[Values] = []
     ids: list[Mapping[str, str]] = []
     for tenant, given in zip(tenants, known, strict=True):
         named = (await seed(kit, tenant) if seed else None) or {}
         async with kit.installation.cell(tenant).owner() as owner:
             report.not_seeded |= await seed_tables(owner, tenant.schema)
+            await seal_canaries(kit.installation, tenant, owner, plugins)
             values = await values_of(owner, tenant.schema)
+            values.texts.update(await opened_texts(kit.installation, tenant, owner, plugins))
+        values.texts.update(setting_texts(kit.installation, tenant, plugins))
         found.append(values)
         ids.append({**values.known, **named, **given})
     mine, others = found

@@ -46,9 +46,9 @@ class Kept:
         names = ", ".join(f'"{one}"' for one in table.columns)
         # Names are from the catalogue, and quoted.
         missing = f"FROM kept_{number} k WHERE NOT EXISTS (SELECT FROM {place} t WHERE {same})"
-        self._missing.append(f"SELECT {number} AS number WHERE EXISTS (SELECT {missing})")  # noqa: S608
+        self._missing.append(f"SELECT {number} AS number WHERE EXISTS (SELECT {missing})")
         self._restore.append(
-            f"INSERT INTO {place} ({names}) OVERRIDING SYSTEM VALUE "  # noqa: S608
+            f"INSERT INTO {place} ({names}) OVERRIDING SYSTEM VALUE "
             f"SELECT {names} {missing} ON CONFLICT DO NOTHING"
         )
 
