@@ -14,7 +14,13 @@ from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.registry import Registry, _load
 from pss_kernel.testing import TestKit
-from pss_kernel.testing.conformance import Report, check_isolation, element_names
+from pss_kernel.testing.conformance import (
+    Report,
+    check_isolation,
+    element_names,
+    isolation_tests,
+)
+from pss_kernel.testing.conformance._tests import complaints
 
 pytestmark = [pytest.mark.xdist_group("conformance")]
 
@@ -67,6 +73,8 @@ async def report(leaky: Installation, tmp_path_factory: pytest.TempPathFactory) 
         ("job remind", "table diary", "secret.body"),
         ("files secrets", "answer", "secret.body"),
         ("files secrets", "answer", "the tenant's code"),
+        ("job parcels", "log", "parcel.content"),
+        ("GET /v1/leaks/phones", "answer", "guest.phone, opened"),
         ("cache", "cache", "secret.body"),
     ],
 )
@@ -99,8 +107,31 @@ def test_everything_is_run(report: Report, leaky: Installation) -> None:
     """Each thing that the manifest declares is an element, and none was left out."""
     names = [*element_names(leaky.registry["leaky"], leaky.registry)]
     assert sorted(names) == sorted(report.elements)
-    assert {} == report.not_run
+    assert {"service pss_leaky.contracts.open_box"} == report.not_run.keys()
     assert {"GET /v1/leaks/crashed", "GET /v1/leaks/crashed as a guest"} <= report.failed.keys()
+
+
+@pytest.mark.parametrize(
+    ("element", "said"),
+    [
+        ("service pss_leaky.contracts.open_box", "never ran: no box can be made"),
+        ("GET /v1/leaks/crashed as a guest", "only ever ended in an unexpected error"),
+    ],
+)
+def test_what_was_not_tested_is_said(report: Report, element: str, said: str) -> None:
+    """Its test fails with a sentence, unless it is named as failing."""
+    assert said in complaints(report, element, {})[-1]
+    named = complaints(report, element, {element: "made for this"})
+    assert [str(one) for one in report.of(element)] == named
+
+
+def test_what_is_named_as_failing_must_fail(report: Report) -> None:
+    """A reason that holds no longer is taken off; a name that is none is refused."""
+    element = "GET /v1/leaks/honest/{secret_id}"
+    (said,) = complaints(report, element, {element: "it used to fail"})
+    assert "does run" in said
+    with pytest.raises(ValueError, match="has no job nap"):
+        isolation_tests("meals", failing={"job nap": "made up"})
 
 
 @pytest.mark.parametrize("plugin", ["notes", "echo"])
@@ -126,3 +157,8 @@ async def test_own_rows(leaky: Installation) -> None:
     found = await check_isolation(TestKit(leaky), "leaky", seed=seed)
     assert any("secret.body" in one.what for one in found.of("GET /v1/leaks/logged"))
     assert "secret.body" in found.seen["GET /v1/leaks/honest/{secret_id}"]
+    settings = {one.what for one in found.of("GET /v1/leaks/settings")}
+    names = ("sender", "aliases", "labels", "desk")
+    assert {f"the other tenant's setting leaky.{one}" for one in names} <= settings
+    tokens = {one.what for one in found.of("GET /v1/leaks/token")}
+    assert "the other tenant's setting leaky.token" in tokens

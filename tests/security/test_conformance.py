@@ -56,3 +56,17 @@ async def test_isolation(installation: Any, twins: Any, tenants_folder: Path, pl
     assert {} == report.not_run | report.failed | report.not_seeded
     # The other airline was shown what is its own, so that it would have been seen in the answer.
     assert (plugin in _SHOWS_NOTHING) == (not report.seen)
+
+
+_NEEDS_REAL_ROWS = {"job extend_horizon": "a schedule is kept compressed; a made-up one is not"}
+
+
+@pytest.mark.parametrize("plugin", ["inventory", "reservation", "dcs"])
+async def test_made_up(installation: Any, tenants_folder: Path, plugin: str) -> None:
+    """Rows, settings and personal data that are all made up stay with their airline too."""
+    report = await check_isolation(
+        TestKit(installation), plugin, words=WORDS, files=tenants_folder / AURELIS
+    )
+    assert [] == [str(one) for one in report.findings]
+    untested = {one for one in report.elements if report.untested(one)}
+    assert untested == _NEEDS_REAL_ROWS.keys() & set(report.elements)

@@ -13,12 +13,12 @@ import msgspec
 
 from pss_kernel.tenancy._contents import tables_of
 
-__all__ = ["Canaries", "Values", "seed_tables", "values_of"]
+__all__ = ["NO_SECRET", "Canaries", "Values", "seed_tables", "texts_of", "values_of"]
 
 _KERNELS = {"event", "inbox", "idempotency", "person_key"}
 _CANARY = re.compile(r"cnry[0-9a-f]{12}")
 _WORD = re.compile(r"[\w-]{6,}")
-_NO_SECRET = re.compile(r"[\d\s:.,TZ+/-]*|.{0,5}", re.DOTALL)  # times, numbers, short codes
+NO_SECRET = re.compile(r"[\d\s:.,TZ+/-]*|.{0,5}", re.DOTALL)  # times, numbers, short codes
 
 _COLUMNS = """
 SELECT a.attname::text AS name, t.typname::text AS type, a.attnotnull AS required,
@@ -180,7 +180,7 @@ async def values_of(owner: asyncpg.Connection, schema: str) -> Values:
         rows = await owner.fetch(f"SELECT to_jsonb(t)::text AS row FROM {place} t")  # noqa: S608 - from the catalogue, quoted
         for row in rows:
             for name, value in msgspec.json.decode(row["row"]).items():
-                for text in _texts(value):
+                for text in texts_of(value):
                     texts.setdefault(text, f"{table.name}.{name}")
                 if isinstance(value, str) and table.name not in _KERNELS:
                     for called in _called(table.name, name):
@@ -188,16 +188,17 @@ async def values_of(owner: asyncpg.Connection, schema: str) -> Values:
     return Values(texts, known)
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts_of(value: Any) -> Iterator[str]:
+    """The texts in a value that JSON can hold, the names of its objects left out."""
     if isinstance(value, str):
-        if not _NO_SECRET.fullmatch(value):
+        if not NO_SECRET.fullmatch(value):
             yield value
     elif isinstance(value, dict):
         for each in value.values():
-            yield from _texts(each)
+            yield from texts_of(each)
     elif isinstance(value, list):
         for each in value:
-            yield from _texts(each)
+            yield from texts_of(each)
 
 
 def _called(table: str, column: str) -> Iterator[str]:

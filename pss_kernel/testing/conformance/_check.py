@@ -24,7 +24,10 @@ from pss_kernel.testing.conformance._elements import (
     Side,
     elements_of,
 )
+from pss_kernel.testing.conformance._kept import Kept, kept_of
+from pss_kernel.testing.conformance._personal import opened_texts, seal_canaries
 from pss_kernel.testing.conformance._report import Finding, Report
+from pss_kernel.testing.conformance._settings import make_tenants, setting_texts
 from pss_kernel.testing.conformance._watch import (
     Doing,
     Storage,
@@ -54,6 +57,7 @@ async def check_isolation(
     known: tuple[Mapping[str, str], Mapping[str, str]] | None = None,
     words: Mapping[str, Any] | None = None,
     files: Path | None = None,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Report:
     """Run all that a plugin has as one tenant, and look for what is another tenant's.
 
@@ -62,8 +66,15 @@ async def check_isolation(
     the ids ``known`` of each are for who has made and filled them already.
     ``words`` are values to send for fields that need a particular one, by name or
     ``Schema.name``. ``files`` is a tenant's folder, or has a folder for each tenant's code.
+    ``settings``, by plugin, are given to both tenants in place of canaries.
     """
-    run = await _prepared(kit, plugin, seed, tenants, known or ({}, {}))
+    run = await _prepared(
+        kit,
+        plugin,
+        seed,
+        tenants or await make_tenants(kit, plugin, settings or {}),
+        known or ({}, {}),
+    )
     async with AsyncExitStack() as stack:
         sides = [
             Side(
@@ -80,6 +91,9 @@ async def check_isolation(
         every.sort(key=lambda one: one.ends)
         run.report.elements = [one.name for one in every]
         run.storage = await stack.enter_async_context(storage_of(kit.installation, run.tenants[0]))
+        run.kept = [
+            await stack.enter_async_context(kept_of(kit.installation, one)) for one in run.tenants
+        ]
         with watching() as run.watch:
             await _phases(run, every, sides[0], sides[1])
     await _look_into_cache(run)
@@ -98,27 +112,29 @@ class _Run:
     since: int = 0
     watch: Watch = field(init=False)
     storage: Storage = field(init=False)
+    kept: list[Kept] = field(default_factory=list)
 
 
 async def _prepared(
     kit: TestKit,
     plugin: str,
     seed: Seed | None,
-    tenants: tuple[Tenant, Tenant] | None,
+    tenants: tuple[Tenant, Tenant],
     known: tuple[Mapping[str, str], Mapping[str, str]],
 ) -> _Run:
     """Two tenants with rows, and what each has alone."""
     report = Report(plugin)
-    if tenants is None:
-        first, second = [await kit.make_tenant(plugins=[plugin]) for _ in range(2)]
-        tenants = (first, second)
+    plugins = kit.installation.registry.closure([plugin])
     found: list[Values] = []
     ids: list[Mapping[str, str]] = []
     for tenant, given in zip(tenants, known, strict=True):
         named = (await seed(kit, tenant) if seed else None) or {}
         async with kit.installation.cell(tenant).owner() as owner:
             report.not_seeded |= await seed_tables(owner, tenant.schema)
+            await seal_canaries(kit.installation, tenant, owner, plugins)
             values = await values_of(owner, tenant.schema)
+            values.texts.update(await opened_texts(kit.installation, tenant, owner, plugins))
+        values.texts.update(setting_texts(kit.installation, tenant, plugins))
         found.append(values)
         ids.append({**values.known, **named, **given})
     mine, others = found
@@ -141,6 +157,7 @@ async def _phases(run: _Run, every: list[Element], mine: Side, other: Side) -> N
     # First as the other: whatever keeps something in memory has it now.
     for element in every:
         made = _prepare(run, element, other, foreign, _OWN)
+        await run.kept[1].put_back()
         outcome = await _run(run, made, other) if made else None
         if outcome is not None and (seen := run.canaries.within(outcome.text)):
             run.report.seen.setdefault(element.name, set()).update(seen)
@@ -195,6 +212,7 @@ async def _run(run: _Run, made: _Made, side: Side) -> Outcome | None:
                     outcome = await made.call()
             except Problem as error:
                 run.watch.note_error(error)
+                _note_answered(run, made)  # a refusal is an answer
             except Exception as error:  # noqa: BLE001 - a plugin may fail in any way it likes
                 run.watch.note_error(error)
                 run.report.failed.setdefault(made.what.element, repr(error))
@@ -202,10 +220,17 @@ async def _run(run: _Run, made: _Made, side: Side) -> Outcome | None:
             run.watch.note("answer", outcome.text)
             if outcome.failed:
                 run.report.failed.setdefault(made.what.element, outcome.failed)
+            else:
+                _note_answered(run, made)
     if made.what.phase != _TOGETHER:
         await _deliver(run, made, side)
     _judge(run, made.what)
     return outcome
+
+
+def _note_answered(run: _Run, made: _Made) -> None:
+    if made.what.tenant == run.tenants[0].code:
+        run.report.answered.add(made.what.element)
 
 
 async def _deliver(run: _Run, made: _Made, side: Side) -> None:
@@ -218,6 +243,7 @@ async def _deliver(run: _Run, made: _Made, side: Side) -> None:
 
 
 async def _watched(run: _Run, made: _Made, side: Side) -> None:
+    await run.kept[0].put_back()
     run.since = await run.storage.now()
     await _run(run, made, side)
     await _note_added(run, made.what)
@@ -230,6 +256,8 @@ async def _together(run: _Run, element: Element, mine: Side, other: Side) -> Non
     ours = _prepare(run, element, mine, run.known[0], _TOGETHER)
     if theirs is None or ours is None:
         return
+    for kept in run.kept:
+        await kept.put_back()
     run.since = await run.storage.now()
     await asyncio.gather(_run(run, theirs, other), _run(run, ours, mine))
     await asyncio.gather(_run(run, ours, mine), _run(run, theirs, other))

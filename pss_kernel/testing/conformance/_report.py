@@ -32,6 +32,8 @@ class Report(msgspec.Struct):
     findings: list[Finding] = []
     seen: dict[str, set[str]] = {}
     """Which of the other tenant's values it was itself shown, by element: the seeding works."""
+    answered: set[str] = set()
+    """What did, at least once, without an unexpected error as the tenant that is looked at."""
     not_run: dict[str, str] = {}
     """What could not be run, and why."""
     failed: dict[str, str] = {}
@@ -42,6 +44,17 @@ class Report(msgspec.Struct):
     def of(self, element: str) -> list[Finding]:
         """The findings of one element."""
         return [one for one in self.findings if one.element == element]
+
+    def untested(self, element: str) -> str:
+        """Why nothing is known of an element, as a sentence; empty where it was tested."""
+        if element in self.not_run:
+            return f"{element} never ran: {self.not_run[element]}."
+        if element in self.failed and element not in self.answered:
+            return (
+                f"{element} only ever ended in an unexpected error, so that nothing is known of "
+                f"it: {self.failed[element]}"
+            )
+        return ""
 
     def add(self, finding: Finding) -> None:
         """Keep a finding, each once."""

@@ -3,6 +3,7 @@
 from pss_kernel import Permission, Plugin
 
 from .contracts import SecretTold
+from .settings import Settings
 
 plugin = Plugin(
     "leaky",
@@ -10,6 +11,7 @@ plugin = Plugin(
     summary="Leaks",
     requires=["notes>=1.0"],
     permissions=[Permission("leaky:leak", "Leak", guest=True)],
+    settings=Settings,
     emits=[SecretTold],
-    modules=["routes", "hooks", "files"],
+    modules=["routes", "hooks", "files", "more"],
 )

@@ -12,3 +12,12 @@ class SecretTold(Event, name="secret-told"):
 @service
 async def first_secret(uow: UnitOfWork) -> str:
     """The tenant's first secret."""
+
+
+class Box:
+    """What has no JSON schema."""
+
+
+@service
+async def open_box(uow: UnitOfWork, box: Box) -> str:
+    """What is in the box."""

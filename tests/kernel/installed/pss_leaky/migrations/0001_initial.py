@@ -21,7 +21,9 @@ CREATE TABLE secret_part (
   made_at timestamptz NOT NULL
 )""")
     op.execute("CREATE TABLE diary (line text NOT NULL)")
+    op.execute("CREATE TABLE parcel (content text NOT NULL)")
+    op.execute("CREATE TABLE guest (guest_id text CONSTRAINT pk_guest PRIMARY KEY, phone bytea)")
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE secret_part, secret, diary")
+    op.execute("DROP TABLE secret_part, secret, diary, parcel, guest")
