@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -117,7 +116,7 @@ async def test_damaged_archives(kit: TestKit, pss: Pss, tmp_path: Path, name: st
         done, out, _ = await asyncio.to_thread(pss, "tenant", "verify", str(target), "--json")
         assert (1, False) == (done, json.loads(out)["whole"])
         assert "can't be unpacked" in " ".join(json.loads(out)["faults"])
-    assert [name] == os.listdir(tmp_path)
+    assert [name] == [one.name for one in tmp_path.iterdir()]
 
 
 async def test_uninstall(kit: TestKit, pss: Pss, tmp_path: Path) -> None:
