@@ -19,6 +19,10 @@ Said = tuple[int, str, str]
 Pss = Callable[..., Said]
 
 
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 async def _tenant(kit: TestKit) -> str:
     tenant = await kit.make_tenant(plugins=["notes", "echo"])
     async with kit.unit_of_work(tenant) as uow:
@@ -116,7 +120,7 @@ async def test_damaged_archives(kit: TestKit, pss: Pss, tmp_path: Path, name: st
         done, out, _ = await asyncio.to_thread(pss, "tenant", "verify", str(target), "--json")
         assert (1, False) == (done, json.loads(out)["whole"])
         assert "can't be unpacked" in " ".join(json.loads(out)["faults"])
-    assert [name] == [one.name for one in tmp_path.iterdir()]
+    assert [name] == _names(tmp_path)
 
 
 async def test_uninstall(kit: TestKit, pss: Pss, tmp_path: Path) -> None:
