@@ -69,7 +69,7 @@ async def on_server(
     server_database: dict[str, Any], registry: Registry, folder: Path
 ) -> AsyncIterator[Installation]:
     """The same on a PostgreSQL server, logged in as the application."""
-    config = Config(data_dir=folder, pool_size=24, **server_database)
+    config = Config(data_dir=folder, pool_size=8, **server_database)
     async with open_installation(config, registry) as opened:
         yield opened
 

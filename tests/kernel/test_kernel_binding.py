@@ -431,7 +431,7 @@ async def test_what_a_session_holds(either: TestKit) -> None:
                 "SELECT (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()"
                 " AND locktype = 'advisory') + (SELECT count(*) FROM pg_listening_channels())"
             )
-            await uow.hot("SELECT pg_advisory_lock_shared(7)")
+            await uow.hot("SELECT pg_advisory_lock_shared(70001)")
             await uow.hot("LISTEN spy")
         assert 0 == held[0][0]
 

@@ -79,7 +79,7 @@ async def test_a_waiting_time(kit: TestKit, pss: Pss) -> None:
     assert "deleting" == json.loads(out)["placement"]
     assert "due_at" in json.loads(out)
     done, out, _ = await said("tenant", "delete", "--due", "--yes")
-    assert (0, "No tenant's time has come.\n") == (done, out)
+    assert (0, False) == (done, code in out)  # those of other tests may be due
     done, out, _ = await said("tenant", "restore", code)
     assert (0, f"{code} is served again.\n") == (done, out)
     done, out, _ = await said("tenant", "delete", code, "--after", "0s", "--yes", "--json")
