@@ -22,7 +22,7 @@ _SOONEST, _LATEST = timedelta(hours=24, minutes=30), timedelta(hours=47, minutes
 
 def fresh_key() -> dict[str, str]:
     """Make the header of a request that is not a repetition."""
-    return {"Idempotency-Key": uuid.uuid4().hex}
+    return {"Idempotency-Key": str(uuid.uuid4())}
 
 
 @contextlib.asynccontextmanager
