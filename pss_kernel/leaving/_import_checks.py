@@ -17,7 +17,7 @@ import msgspec
 from pss_kernel.errors import FieldError, Invalid
 from pss_kernel.leaving._export import exported_tables
 from pss_kernel.tenancy._brand import brand_errors
-from pss_kernel.tenancy._file import _Tenant, _tenant_errors
+from pss_kernel.tenancy._file import TenantTable, tenant_errors
 from pss_kernel.tenancy._secret_settings import setting_errors
 from pss_kernel.validation import explain
 
@@ -119,8 +119,8 @@ def _identity_errors(
         **{name: row[name] for name in ("name", "currency", "time_zone", "locales")},
         "strict_plugins": row.get("strict_plugins", False),
     }
-    yield from explain(tenant, _Tenant, pointer="/tenant")
-    yield from (error for error, _mend in _tenant_errors(tenant))
+    yield from explain(tenant, TenantTable, pointer="/tenant")
+    yield from (error for error, _mend in tenant_errors(tenant))
     brand = msgspec.json.decode(row.get("brand", "{}"))
     yield from explain(brand, dict[str, str], pointer="/brand")
     if not isinstance(brand, dict):

@@ -20,7 +20,7 @@ from pss_kernel.tenancy._brand import brand_errors, with_logo
 from pss_kernel.tenancy._references import with_references
 from pss_kernel.validation import explain
 
-__all__ = ["InvalidTenant", "TenantDefinition", "load_tenant"]
+__all__ = ["InvalidTenant", "TenantDefinition", "TenantTable", "load_tenant", "tenant_errors"]
 
 _MENDS = {
     "invalid": "Correct this value.",
@@ -56,7 +56,9 @@ class InvalidTenant(Invalid):
         )
 
 
-class _Tenant(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class TenantTable(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The table ``[tenant]`` of the file; an import is held against it as well."""
+
     code: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{1,40}\Z")]
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
@@ -70,7 +72,7 @@ class _Tenant(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    tenant: _Tenant
+    tenant: TenantTable
     brand: dict[str, str] = {}
     plugins: dict[str, dict[str, Any]] = {}
 
@@ -154,7 +156,7 @@ def _findings(path: Path, text: str, value: Any, registry: Registry) -> Iterator
         said = msgspec.structs.replace(error, detail=form) if form else error
         yield found(said, _MENDS.get(error.code, ""))
     tenant = value.get("tenant") if isinstance(value.get("tenant"), dict) else {}
-    yield from (found(error, mend) for error, mend in _tenant_errors(tenant))
+    yield from (found(error, mend) for error, mend in tenant_errors(tenant))
     yield from (found(error) for error in brand_errors(path.parent, value.get("brand")))
     plugins = value.get("plugins")
     for name, settings in plugins.items() if isinstance(plugins, dict) else ():
@@ -174,7 +176,7 @@ def _findings(path: Path, text: str, value: Any, registry: Registry) -> Iterator
                     )
 
 
-def _tenant_errors(tenant: dict[str, Any]) -> Iterator[tuple[FieldError, str]]:
+def tenant_errors(tenant: dict[str, Any]) -> Iterator[tuple[FieldError, str]]:
     """What the types can't say."""
     currency, zone = tenant.get("currency"), tenant.get("time_zone")
     if isinstance(currency, str):
