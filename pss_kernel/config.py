@@ -13,13 +13,16 @@ import msgspec
 from pss_kernel.errors import Invalid
 from pss_kernel.keys._secret import Secret
 
-__all__ = ["CONTROL_CELL", "EMBEDDED", "KERNEL", "CellConfig", "Config", "make_data_folder"]
+__all__ = ["CONTROL_CELL", "EMBEDDED", "IDENTITY", "KERNEL", "CellConfig", "Config", "make_data_folder"]
 
 CONTROL_CELL = "default"
 """The cell that also says where every tenant lives: the one of ``PSS_DATABASE_URL``."""
 
 KERNEL = "kernel"
 """The ledger's name for the tables that every tenant has, and for work that is no plugin's."""
+
+IDENTITY = "identity"
+"""The built-in plugin that every tenant has: accounts, sessions, roles, keys and the audit trail."""
 
 EMBEDDED = "embedded"
 """In place of a cluster's URL: a server of its own in the data folder."""

@@ -20,6 +20,7 @@ __all__ = [
     "Handler",
     "HookImplementation",
     "Job",
+    "Level",
     "Permission",
     "Plugin",
     "Progress",
@@ -37,6 +38,8 @@ JOB_SECONDS = 600.0
 
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
+Level = Literal["user", "agent", "manager", "admin", "super_admin"]
+"""The built-in roles of every tenant, each with all that those before it have."""
 
 
 class Progress(Protocol):
@@ -57,6 +60,15 @@ class Permission:
     name: str
     summary: str
     guest: bool = False
+    level: Level = "admin"
+    """The lowest of the built-in roles that has it, and with it all above."""
+    step_up: bool = False
+    """Whether a person must have given a second factor a few minutes ago at the most."""
+    special: bool = False
+    """Whether it opens special categories of personal data (health, belief): no built-in role
+    below ``admin`` has it, and a role must name it for itself."""
+    rules: tuple[str, ...] = ()
+    """Names of the data rules that a role may narrow it with; see docs/access.md."""
 
 
 @dataclass(frozen=True, slots=True)

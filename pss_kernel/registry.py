@@ -39,7 +39,7 @@ class Registry:
 
     def __init__(self, plugins: Iterable[Plugin], broken: Iterable[BrokenPlugin] = ()) -> None:
         self.broken = list(broken)
-        self.plugins = self._resolve(list(plugins))
+        self.plugins = self._resolve([_built_in(), *plugins])
         self._hooks: dict[HookSpec[..., Any], list[HookImplementation]] = {}
         self._services: dict[Service[..., Any], tuple[str, Callable[..., Any]]] = {}
         self._handlers: dict[str, list[Handler]] = {}
@@ -229,6 +229,15 @@ class Registry:
 
 def _migrations(plugin: Plugin) -> Path:
     return Path(importlib.import_module(plugin.package).__path__[0]) / "migrations"
+
+
+def _built_in() -> Plugin:
+    """The plugin that every installation has; it comes with the kernel."""
+    package = importlib.import_module("pss_kernel.identity")
+    built_in: Plugin = package.plugin
+    for module in built_in.modules:
+        importlib.import_module(f"{built_in.package}.{module}")
+    return built_in
 
 
 def _load(point: EntryPoint) -> Plugin:

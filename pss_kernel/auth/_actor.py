@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
 
 __all__ = ["Actor"]
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A guest, the holder of an API key, or the system itself (events, jobs, commands).
+    """A guest, a person who has signed in, the holder of an API key, or the system itself.
 
-    ``scopes`` are permission names, ``<plugin>:*`` for all of one plugin, or ``*`` for all.
+    ``scopes`` are what it may do: permission names, ``<plugin>:*`` for all of one plugin, or ``*``
+    for all. Of a person they come from the roles; the system (events, jobs, commands) may all.
     """
 
-    kind: Literal["guest", "key", "system"]
+    kind: Literal["guest", "user", "key", "system"]
     id: str = ""
+    """Of the account (``acc_…``) or the key."""
     scopes: frozenset[str] = frozenset()
+    roles: tuple[str, ...] = ()
+    """Of a person, by name."""
+    session: str = ""
+    """Of a person: the session (``ses_…``) that the token belongs to."""
+    authenticated_at: datetime | None = None
+    """When the person last proved who it is."""
+    methods: frozenset[str] = frozenset()
+    """How: ``pwd``, ``otp``, ``hwk``, … (RFC 8176)."""
+    attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Facts about a person that data rules look at: ``{"station": ["VIE"]}``."""
+    rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    """Permission to what narrows it for this person; see ``Permission.rules``."""
+    address: str = ""
+    """Where the request came from."""
 
     def may(self, permission: str) -> bool:
         """Whether the scopes include the permission (guests have none of their own)."""

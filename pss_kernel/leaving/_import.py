@@ -37,7 +37,7 @@ from pss_kernel.tenancy._contents import (
 )
 from pss_kernel.tenancy._enablement import enable_plugins
 from pss_kernel.tenancy._provision import CODE, CREATE, JOIN
-from pss_kernel.tenancy._rights import grant_plugins
+from pss_kernel.tenancy._rights import grant_identity, grant_plugins
 from pss_kernel.tenancy._tenant import KERNEL
 
 if TYPE_CHECKING:
@@ -235,6 +235,7 @@ async def _load_into(
     for one in control.values():
         await loading.control(one)
     await grant_plugins(owner, installation.registry, database.roles, target.code)
+    await grant_identity(owner, installation.registry, database.roles, target.code)
     await owner.execute(JOIN.format(tenants=database.roles.tenants, role=target.role))
 
 

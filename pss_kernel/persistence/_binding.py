@@ -1,9 +1,10 @@
 """What keeps a unit of work to its tenant: whether it may still act, and as which database role.
 
 The role is set for one transaction. With ``strict_plugins`` each plugin has a role of its own, and
-the kernel's statements (events, inbox, idempotency keys) act as the tenant's. The change from one
-to another costs a round trip, and is made when the next statement runs: a hook that asks the
-database nothing costs none.
+the kernel's statements (events, inbox, idempotency keys) act as the tenant's. Those on accounts,
+sessions and the audit trail have a role of their own at every tenant, so that no plugin reads them.
+The change from one to another costs a round trip, and is made when the next statement runs: a hook
+that asks the database nothing costs none.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import asyncpg
 import structlog
 
 from pss_kernel.errors import Problem
-from pss_kernel.tenancy._tenant import KERNEL
+from pss_kernel.tenancy._tenant import IDENTITY, KERNEL
 
 if TYPE_CHECKING:
     from pss_kernel.persistence._database import Roles
@@ -55,6 +56,8 @@ class TransactionFailed(Problem):
 
 def first_role(tenant: Tenant, roles: Roles, plugin: str) -> str:
     """The role that a unit of work begins with."""
+    if plugin == IDENTITY:
+        return roles.identity
     if tenant.strict_plugins and plugin != KERNEL:
         return roles.plugin(tenant.code, plugin)
     return tenant.role
@@ -63,7 +66,7 @@ def first_role(tenant: Tenant, roles: Roles, plugin: str) -> str:
 class Binding:
     """The transaction of one unit of work, and the role that it has there now."""
 
-    __slots__ = ("_driver", "_ended", "_role", "_roles", "_strict", "_tenant")
+    __slots__ = ("_driver", "_ended", "_role", "_roles", "_tenant")
 
     def __init__(
         self, driver: asyncpg.Connection, tenant: Tenant, roles: Roles, plugin: str
@@ -71,7 +74,6 @@ class Binding:
         self._driver = driver
         self._tenant = tenant
         self._roles = roles
-        self._strict = tenant.strict_plugins
         self._role: str | None = first_role(tenant, roles, plugin)
         self._ended = False
 
@@ -114,10 +116,9 @@ class Binding:
     async def acting_for(self, plugin: str) -> asyncpg.Connection:
         """The connection with the role that the plugin's code has; as ``open``."""
         driver = self.open(plugin)
-        if self._strict:
-            role = first_role(self._tenant, self._roles, plugin)
-            if role != self._role:
-                await self._take_on(driver, role)
+        role = first_role(self._tenant, self._roles, plugin)
+        if role != self._role:
+            await self._take_on(driver, role)
         return driver
 
     async def commit(self, plugin: str) -> None:

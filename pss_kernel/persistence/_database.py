@@ -80,6 +80,11 @@ class Roles(msgspec.Struct, frozen=True):
         """What every tenant's role may do in the control schema: append to the outbox."""
         return f"{self.prefix}pss_tenant"
 
+    @property
+    def identity(self) -> str:
+        """Works on the tables of accounts, sessions and the audit trail, of the tenant bound."""
+        return f"{self.prefix}pss_identity"
+
     def tenant(self, code: str) -> str:
         """A tenant's own role: may touch its schema and nothing else."""
         return f"{self.prefix}t_{code}"

@@ -52,6 +52,11 @@ BEGIN
                  WHERE g.rolname = '{control}' AND r.rolname = '{app}') THEN
     EXECUTE 'GRANT "{control}", "{relay}" TO "{app}"';
   END IF;
+  IF NOT EXISTS (SELECT FROM pg_auth_members m
+                 JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles r ON r.oid = m.member
+                 WHERE g.rolname = '{identity}' AND r.rolname = '{app}') THEN
+    EXECUTE 'GRANT "{identity}" TO "{app}"';
+  END IF;
 END $$;
 ALTER ROLE "{app}" {login};
 DO $$
@@ -87,11 +92,30 @@ GRANT USAGE ON SCHEMA pss TO "{control}", "{relay}";
 GRANT SELECT ON pss.tenant, pss.tenant_domain, pss.tenant_plugin, pss.api_key,
   pss.placement, pss.tenant_change, pss.tenant_key
   TO "{control}";
+-- Whoever works on accounts sees the rows of the tenant that is bound, by its search path.
+DO $$
+DECLARE one text;
+BEGIN
+  FOREACH one IN ARRAY ARRAY['api_key', 'role', 'token_cutoff'] LOOP
+    IF NOT EXISTS (SELECT FROM pg_policies WHERE schemaname = 'pss' AND tablename = one
+                   AND policyname = 'of_tenant') THEN
+      EXECUTE format('CREATE POLICY of_tenant ON pss.%I TO %I '
+        'USING (''t_'' || tenant = current_schema()) '
+        'WITH CHECK (''t_'' || tenant = current_schema())', one, '{identity}');
+      EXECUTE format('CREATE POLICY read ON pss.%I FOR SELECT TO %I USING (true)', one, '{control}');
+    END IF;
+  END LOOP;
+END $$;
+GRANT USAGE ON SCHEMA pss TO "{identity}";
+GRANT SELECT, INSERT, UPDATE, DELETE ON pss.role, pss.token_cutoff TO "{identity}";
+GRANT SELECT, INSERT, UPDATE ON pss.api_key TO "{identity}";
+GRANT SELECT ON pss.api_key_use TO "{identity}";
+GRANT SELECT ON pss.role, pss.token_cutoff, pss.signing_key TO "{control}";
 GRANT USAGE ON SCHEMA pss TO "{tenants}";
 GRANT INSERT ON pss.outbox TO "{tenants}";
 GRANT USAGE ON SEQUENCE pss.outbox_id_seq TO "{tenants}";
 GRANT SELECT, INSERT, UPDATE, DELETE ON pss.outbox, pss.outbox_dead, pss.job, pss.event_waiting,
-  pss.tenant_traffic TO "{relay}";
+  pss.tenant_traffic, pss.api_key_use TO "{relay}";
 GRANT USAGE ON SEQUENCE pss.outbox_id_seq, pss.outbox_dead_id_seq TO "{relay}";
 GRANT EXECUTE ON FUNCTION pss.quarantine_plugin(text, text, text) TO "{relay}";
 """
@@ -136,7 +160,7 @@ async def upgrade_control(database: Database) -> None:
         await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('pss control'))")
         await connection.run_sync(upgrade)
         roles = database.roles
-        shared = (roles.app, roles.control, roles.relay, roles.tenants)
+        shared = (roles.app, roles.control, roles.relay, roles.tenants, roles.identity)
         names = ", ".join(f"'{name}'" for name in shared)
         raw = await connection.get_raw_connection()
         assert raw.driver_connection is not None
@@ -147,6 +171,7 @@ async def upgrade_control(database: Database) -> None:
                 control=roles.control,
                 relay=roles.relay,
                 tenants=roles.tenants,
+                identity=roles.identity,
                 login="LOGIN" if database.embedded else "NOINHERIT",
                 limits=", ".join(f"('{name}', '{value}')" for name, value in LIMITS.items()),
             )

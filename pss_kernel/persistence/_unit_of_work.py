@@ -19,12 +19,13 @@ from pss_kernel.errors import (
 )
 from pss_kernel.hooks._dispatch import call_hook
 from pss_kernel.hooks._spec import HookSpec
+from pss_kernel.identity.audit import audit_entry, write_audit
 from pss_kernel.keys._persons import erase_persons, seal_persons, unseal_persons
 from pss_kernel.messaging._log import EventBuffer
 from pss_kernel.persistence._binding import Binding
 from pss_kernel.persistence._migrations import reached
 from pss_kernel.resilience import Statement
-from pss_kernel.tenancy._tenant import KERNEL
+from pss_kernel.tenancy._tenant import IDENTITY, KERNEL
 
 if TYPE_CHECKING:
     from pss_kernel.auth import Actor
@@ -84,6 +85,7 @@ class UnitOfWork:
         self._binding = binding
         self._events = EventBuffer()
         self._takes: list[_Take] = []
+        self._audited: list[str] = []
         self._savepoints = 0
         self.broken_by: str | None = None
         """Whose statement failed in this transaction, where one has."""
@@ -210,6 +212,24 @@ class UnitOfWork:
             raise TypeError(f"{type(event).__name__} stands in no plugin's 'emits'.")
         self._events.add(event, stream)
 
+    def audit(
+        self,
+        action: str,
+        subject: str,
+        *,
+        before: Any = None,
+        after: Any = None,
+        reason: str = "",
+    ) -> None:
+        """Add to the audit trail, when this commits: who did what to whom, from where.
+
+        ``action`` reads like ``payment.refund-retried``; ``before`` and ``after`` are what JSON
+        can hold or structs, with secrets and personal data masked.
+        """
+        self._refuse_to_write("audit")
+        facts = {"action": action, "subject": subject, "before": before, "after": after}
+        self._audited.append(audit_entry(self, facts, reason))
+
     def _refuse_to_write(self, method: str) -> None:
         if self.read_only:
             raise ReadOnlyUnit(f"A read-only unit of work of {self.plugin!r} called {method!r}.")
@@ -234,6 +254,7 @@ class UnitOfWork:
         self._savepoints += 1
         name = f"s{self._savepoints}"
         events, takes, role = self._events.mark(), len(self._takes), self._binding.mark()
+        audited = len(self._audited)
         await self._binding.open(self.plugin).execute(f"SAVEPOINT {name}")
         try:
             yield
@@ -242,6 +263,7 @@ class UnitOfWork:
         except BaseException:
             self._events.reset(events)
             del self._takes[takes:]
+            del self._audited[audited:]
             await self._binding.roll_back_to(name, role)
             self.broken_by = None
             raise
@@ -255,6 +277,10 @@ class UnitOfWork:
             if not await driver.fetch(take.sql, *take.arguments):
                 raise take.otherwise
         self._takes.clear()
+        if self._audited:  # last, as its place in the chain is held until the commit
+            async with self.acting(IDENTITY):
+                await write_audit(self, self._audited)
+            self._audited.clear()
 
     @property
     def wrote_events(self) -> bool:

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from pss_kernel.config import KERNEL
+from pss_kernel.config import IDENTITY, KERNEL
 from pss_kernel.errors import TenantUnknown
 from pss_kernel.resilience._call import counted
 
@@ -58,9 +58,9 @@ class Breaker:
         self._tripped: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     def judge(self, tenant: Tenant, plugin: str) -> None:
-        """Quarantine the plugin for the tenant where it has done enough; never the kernel."""
+        """Quarantine the plugin for the tenant where it has done enough; never what is built in."""
         key = (tenant.code, plugin)
-        if plugin == KERNEL or key in self._tripped:
+        if plugin in {KERNEL, IDENTITY} or key in self._tripped:
             return
         meter = self._installation.meters.of(*key)
         since = self._since(tenant.code, plugin)

@@ -27,7 +27,8 @@ from pss_kernel.errors import Conflict
 from pss_kernel.persistence._migrations import Revision
 from pss_kernel.rollout._pending import LIVE, Batch, Catalogue
 from pss_kernel.rollout._statements import parsed, split
-from pss_kernel.tenancy._rights import grant_plugins
+from pss_kernel.tenancy._rights import grant_identity, grant_plugins
+from pss_kernel.tenancy._tenant import IDENTITY
 
 if TYPE_CHECKING:
     from pss_kernel.persistence._database import Roles
@@ -137,9 +138,10 @@ class TenantMigration:
                     await self._apply(plugin, revisions)
                 await self._record(batch)
                 # New tables are a plugin's own only when its role is given them.
-                await grant_plugins(
-                    self.owner, self.catalogue.registry, self.roles, self.tenant.code
-                )
+                granted = (self.owner, self.catalogue.registry, self.roles, self.tenant.code)
+                await grant_plugins(*granted)
+                if IDENTITY in batch:
+                    await grant_identity(*granted)
         return ledger | {plugin: done[-1].revision for plugin, done in batch.items()}
 
     async def _apply(self, plugin: str, revisions: tuple[Revision, ...]) -> None:

@@ -10,7 +10,7 @@ from pss_kernel.errors import Conflict, Invalid
 from pss_kernel.tenancy._changing import changing, database_of, tenant_transaction, writers_gone
 from pss_kernel.tenancy._secret_settings import setting_errors
 from pss_kernel.tenancy._tables import STATE, MigrationFailed, migrate_plugin
-from pss_kernel.tenancy._tenant import KERNEL
+from pss_kernel.tenancy._tenant import IDENTITY, KERNEL
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -111,6 +111,11 @@ async def disable_plugin(
     """
     if name == KERNEL:
         raise Invalid("The kernel is no plugin: every tenant has it.", code="unknown-plugin")
+    if name == IDENTITY:
+        raise Conflict(
+            f"Every tenant has the plugin {name!r}: without it nobody could sign in.",
+            code="plugin-built-in",
+        )
     tenant = installation.directory.by_code(code)
     if name not in tenant.plugins:  # one that is gone from this machine can still be disabled
         _ = installation.registry[name]

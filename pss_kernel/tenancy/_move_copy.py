@@ -28,7 +28,7 @@ from pss_kernel.tenancy._contents import (
 from pss_kernel.tenancy._move_pause import granting
 from pss_kernel.tenancy._move_record import Move
 from pss_kernel.tenancy._provision import CREATE, JOIN
-from pss_kernel.tenancy._rights import grant_plugins, plugin_roles
+from pss_kernel.tenancy._rights import grant_identity, grant_plugins, plugin_roles
 from pss_kernel.tenancy._tables import KERNEL_MIGRATIONS
 from pss_kernel.tenancy._tenant import KERNEL
 
@@ -82,6 +82,7 @@ async def prepare(move: Move) -> None:
             await build_tables(move.there, move.schema, revisions)
             await _empty(move)  # of what the migrations put there by themselves
             await grant_plugins(move.there, move.installation.registry, roles, move.code)
+            await grant_identity(move.there, move.installation.registry, roles, move.code)
             await move.there.execute(JOIN.format(tenants=roles.tenants, role=move.role))
         if not await _built(move, tables):
             raise Conflict(

@@ -19,6 +19,7 @@ from pss_kernel.tenancy._enablement import ENDING, disable_plugin, enable_plugin
 from pss_kernel.tenancy._file import InvalidTenant, TenantDefinition
 from pss_kernel.tenancy._provision import create_tenant
 from pss_kernel.tenancy._secret_settings import comparable
+from pss_kernel.tenancy._tenant import IDENTITY
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -80,7 +81,9 @@ async def make_plan(installation: Installation, wanted: TenantDefinition) -> Pla
     changes = [identity] if identity else []
     enabled = tenant.enabled if tenant else frozenset()
     unwanted = _unwanted(installation, wanted, tenant)
-    for name in installation.registry.closure(wanted.plugins):
+    for name in installation.registry.closure([*wanted.plugins, IDENTITY]):
+        if name == IDENTITY and tenant is None:
+            continue  # it comes with the tenant
         if name not in enabled:
             changes.append(Change("enable", f"plugin {name}"))
         elif tenant and name in wanted.plugins:
@@ -106,7 +109,8 @@ def _unwanted(
     states = tenant.plugins if tenant else {}
     there = {name for name, one in states.items() if one.state in ENDING}
     return there & installation.registry.plugins.keys() - {
-        *installation.registry.closure(wanted.plugins)
+        IDENTITY,
+        *installation.registry.closure(wanted.plugins),
     }
 
 

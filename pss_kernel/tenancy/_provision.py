@@ -20,7 +20,7 @@ from pss_kernel.tenancy._changing import (
 )
 from pss_kernel.tenancy._rights import drop_plugin_roles, plugin_roles
 from pss_kernel.tenancy._tables import KERNEL_MIGRATIONS, migrate_plugin
-from pss_kernel.tenancy._tenant import KERNEL
+from pss_kernel.tenancy._tenant import IDENTITY, KERNEL
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -113,6 +113,8 @@ async def create_tenant(
             strict_plugins,
         )
         await migrate_plugin(owner, installation, code, KERNEL, KERNEL_MIGRATIONS, None)
+        accounts = installation.registry.migrations_of(IDENTITY)
+        await migrate_plugin(owner, installation, code, IDENTITY, accounts, None)
         await owner.execute(JOIN.format(tenants=roles.tenants, role=role))
         unused = [] if strict_plugins else await plugin_roles(owner, roles, code)
     await installation.directory.refresh()

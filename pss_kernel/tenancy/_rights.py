@@ -14,16 +14,20 @@ import asyncpg
 
 from pss_kernel.persistence._made import objects_made
 from pss_kernel.persistence._migrations import revisions_of
-from pss_kernel.tenancy._tenant import KERNEL
+from pss_kernel.tenancy._tenant import IDENTITY, KERNEL
 
 if TYPE_CHECKING:
     from pss_kernel.persistence._database import Roles
     from pss_kernel.registry import Registry
 
-__all__ = ["drop_plugin_roles", "grant_plugins", "plugin_roles"]
+__all__ = ["drop_plugin_roles", "grant_identity", "grant_plugins", "plugin_roles"]
 
+_APPENDED = {"audit_entry"}
+_SCHEMA = "SELECT schema_name FROM pss.tenant WHERE code = $1"
 _STRICT = "SELECT strict_plugins, schema_name FROM pss.tenant WHERE code = $1"
-_PLUGINS = "SELECT plugin FROM pss.tenant_plugin WHERE tenant = $1 AND plugin <> $2 ORDER BY plugin"
+_PLUGINS = """
+SELECT plugin FROM pss.tenant_plugin WHERE tenant = $1 AND plugin <> ALL($2) ORDER BY plugin
+"""
 # Tables, views and sequences, each with the table that a sequence counts for.
 _RELATIONS = """
 SELECT c.relname::text AS name, c.relkind = 'S' AS sequence,
@@ -67,7 +71,7 @@ async def grant_plugins(
     if not tenant["strict_plugins"]:
         return False
     schema = tenant["schema_name"]
-    plugins = [row["plugin"] for row in await owner.fetch(_PLUGINS, code, KERNEL)]
+    plugins = [row["plugin"] for row in await owner.fetch(_PLUGINS, code, [KERNEL, IDENTITY])]
     relations = await owner.fetch(_RELATIONS, schema)
     made = {name: _made(registry, name) for name in plugins}
     script: list[str] = []
@@ -79,6 +83,30 @@ async def grant_plugins(
     if script:
         await owner.execute("\n".join(script))
     return True
+
+
+async def grant_identity(
+    owner: asyncpg.Connection, registry: Registry, roles: Roles, code: str
+) -> None:
+    """Keep the tables of accounts, sessions and the audit trail to their own role; idempotent.
+
+    To be called in the transaction that has made them. The audit trail can only be added to.
+    """
+    schema = await owner.fetchval(_SCHEMA, code)
+    there = {row["name"] for row in await owner.fetch(_RELATIONS, schema) if not row["sequence"]}
+    made = sorted(_made(registry, IDENTITY) & there)
+    if not made:
+        return
+    tables = ", ".join(f'"{schema}"."{one}"' for one in made)
+    changeable = ", ".join(f'"{schema}"."{one}"' for one in made if one not in _APPENDED)
+    appended = ", ".join(f'"{schema}"."{one}"' for one in made if one in _APPENDED)
+    script = [
+        f'GRANT USAGE ON SCHEMA "{schema}" TO "{roles.identity}"',
+        f'REVOKE ALL ON {tables} FROM "{roles.tenant(code)}", "{roles.identity}"',
+        f'GRANT SELECT, INSERT, UPDATE, DELETE ON {changeable} TO "{roles.identity}"',
+        f'GRANT SELECT, INSERT ON {appended} TO "{roles.identity}"',
+    ]
+    await owner.execute(";\n".join(script))
 
 
 async def plugin_roles(owner: asyncpg.Connection, roles: Roles, code: str) -> list[str]:

@@ -11,9 +11,9 @@ import asyncpg
 from pss_kernel.errors import Conflict
 from pss_kernel.persistence._migrations import pending, replay
 from pss_kernel.tenancy._changing import tenant_transaction
-from pss_kernel.tenancy._rights import grant_plugins
+from pss_kernel.tenancy._rights import grant_identity, grant_plugins
 from pss_kernel.tenancy._settings_store import settings_to_store
-from pss_kernel.tenancy._tenant import KERNEL
+from pss_kernel.tenancy._tenant import IDENTITY, KERNEL
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -80,4 +80,7 @@ async def migrate_plugin(
         None,
         stored,
     )
-    await grant_plugins(owner, installation.registry, installation.database.roles, code)
+    roles = installation.database.roles
+    await grant_plugins(owner, installation.registry, roles, code)
+    if name == IDENTITY:
+        await grant_identity(owner, installation.registry, roles, code)

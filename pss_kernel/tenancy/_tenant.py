@@ -7,11 +7,11 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from pss_kernel.config import CONTROL_CELL, KERNEL
+from pss_kernel.config import CONTROL_CELL, IDENTITY, KERNEL
 from pss_kernel.errors import Gone
 from pss_kernel.keys._data_keys import WrappedKey
 
-__all__ = ["KERNEL", "PluginState", "Tenant"]
+__all__ = ["IDENTITY", "KERNEL", "PluginState", "Tenant"]
 
 _WAITING = {"enabling", "failed", "quarantined"}
 

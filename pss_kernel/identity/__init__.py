@@ -1,0 +1,19 @@
+"""Who may do what: the built-in plugin of accounts, sessions, roles, keys and the audit trail."""
+
+from pss_kernel._version import __version__
+from pss_kernel.config import IDENTITY
+from pss_kernel.identity.permissions import PERMISSIONS
+from pss_kernel.identity.settings import IdentitySettings
+from pss_kernel.plugin import Plugin
+
+__all__ = ["plugin"]
+
+plugin = Plugin(
+    IDENTITY,
+    version=__version__,
+    summary="Accounts, sessions, roles, keys and the audit trail",
+    settings=IdentitySettings,
+    permissions=PERMISSIONS,
+    modules=["me.routes"],
+    package=__name__,
+)

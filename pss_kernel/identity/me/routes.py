@@ -1,0 +1,42 @@
+"""Telling a caller what it is known as, and what it may do."""
+
+from datetime import datetime
+
+import msgspec
+
+from pss_kernel.identity import plugin
+from pss_kernel.persistence import UnitOfWork
+
+__all__ = ["Me", "show_me"]
+
+
+class Me(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller; of a guest only ``kind`` says anything."""
+
+    kind: str
+    id: str
+    tenant: str
+    roles: list[str]
+    permissions: list[str]
+    session: str | None = None
+    authenticated_at: datetime | None = None
+    methods: list[str] = []
+
+
+@plugin.get("/me", permission="identity:self", summary="Who one is")
+async def show_me(uow: UnitOfWork) -> Me:
+    """What the caller is known as here, and the permissions that it has."""
+    actor = uow.actor
+    registry = uow.installation.registry
+    return Me(
+        kind=actor.kind,
+        id=actor.id,
+        tenant=uow.tenant.code,
+        roles=list(actor.roles),
+        permissions=sorted(
+            name for name, one in registry.permissions.items() if one.guest or actor.may(name)
+        ),
+        session=actor.session or None,
+        authenticated_at=actor.authenticated_at,
+        methods=sorted(actor.methods),
+    )

@@ -1,0 +1,9 @@
+"""The permissions of the built-in plugin."""
+
+from pss_kernel.plugin import Permission
+
+__all__ = ["PERMISSIONS"]
+
+PERMISSIONS = [
+    Permission("identity:self", "See who one is and manage the own account", guest=True),
+]
