@@ -13,7 +13,15 @@ import msgspec
 from pss_kernel.errors import Invalid
 from pss_kernel.keys._secret import Secret
 
-__all__ = ["CONTROL_CELL", "EMBEDDED", "IDENTITY", "KERNEL", "CellConfig", "Config", "make_data_folder"]
+__all__ = [
+    "CONTROL_CELL",
+    "EMBEDDED",
+    "IDENTITY",
+    "KERNEL",
+    "CellConfig",
+    "Config",
+    "make_data_folder",
+]
 
 CONTROL_CELL = "default"
 """The cell that also says where every tenant lives: the one of ``PSS_DATABASE_URL``."""
@@ -22,7 +30,7 @@ KERNEL = "kernel"
 """The ledger's name for the tables that every tenant has, and for work that is no plugin's."""
 
 IDENTITY = "identity"
-"""The built-in plugin that every tenant has: accounts, sessions, roles, keys and the audit trail."""
+"""The built-in plugin of every tenant: accounts, sessions, roles, keys, the audit trail."""
 
 EMBEDDED = "embedded"
 """In place of a cluster's URL: a server of its own in the data folder."""
@@ -107,6 +115,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     and the memory with it that PostgreSQL keeps for the tables of each."""
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
     """``PSS_MAX_BODY_BYTES``: a larger request body is refused with 413."""
+    trusted_proxies: str = ""
+    """``PSS_TRUSTED_PROXIES``: networks, separated by commas, whose ``X-Forwarded-For`` and
+    ``X-Forwarded-Proto`` are believed; empty: nobody's."""
     master_key: Secret | None = None
     """``PSS_MASTER_KEY``: master keys in base64, the current one first, earlier ones after it."""
     master_key_file: Path | None = None

@@ -23,7 +23,6 @@ from pss_kernel.tenancy import Tenant
 __all__ = ["admit", "identify", "resolve_tenant"]
 
 Connection = ASGIConnection[Any, Any, Any, Any]
-_GUEST = Actor("guest")
 _SAFE = {"GET", "HEAD", "OPTIONS"}  # RFC 9110: they ask, and change nothing
 
 
@@ -63,9 +62,10 @@ def identify(installation: Installation, tenant: Tenant, request: Connection) ->
 
     Raises Unauthorised for a key that is not known, Forbidden for one of another tenant.
     """
+    address = str(request.scope.get("pss_client", ""))
     header = request.headers.get("authorization")
     if header is None:
-        return _GUEST
+        return Actor("guest", address=address)
     kind, _, credential = header.partition(" ")
     parts = parse_api_key(credential.strip()) if kind.lower() == "bearer" else None
     key = installation.directory.key(parts[0]) if parts else None
@@ -73,7 +73,7 @@ def identify(installation: Installation, tenant: Tenant, request: Connection) ->
         raise Unauthorised("These credentials are not known.", code="unknown-credentials")
     if key.tenant != tenant.code:
         raise Forbidden("This key belongs to another tenant.", code="wrong-tenant")
-    return Actor("key", key.key_id, key.scopes)
+    return Actor("key", key.key_id, key.scopes, address=address)
 
 
 def admit(

@@ -12,6 +12,7 @@ from litestar.router import Router
 from litestar.types import ASGIApp
 
 from pss_api.admission import resolve_tenant
+from pss_api.client import Proxies
 from pss_api.documentation import openapi_assets, openapi_config
 from pss_api.endpoint import handler_of
 from pss_api.gateway import gateway
@@ -48,7 +49,8 @@ class Health(msgspec.Struct, frozen=True):
 
 def create_app(installation: Installation, traffic: TrafficCounter | None = None) -> ASGIApp:
     """The application for an installation that is already open, behind the gateway."""
-    return gateway(build(installation), traffic)
+    proxies = Proxies(installation.config.trusted_proxies)
+    return gateway(build(installation), traffic, proxies)
 
 
 def build(installation: Installation) -> Litestar:

@@ -11,6 +11,7 @@ import structlog
 from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 
+from pss_api.client import Proxies
 from pss_api.position import tell_position
 from pss_api.traffic import TrafficCounter
 from pss_kernel.errors import TooSlow
@@ -30,11 +31,15 @@ _SAFE = {
 }
 
 
-def gateway(app: ASGIApp, traffic: TrafficCounter | None = None) -> ASGIApp:
+def gateway(
+    app: ASGIApp, traffic: TrafficCounter | None = None, proxies: Proxies | None = None
+) -> ASGIApp:
     """Give each request an id (the caller's ``PSS-Request-Id``, where it is a sane one).
 
-    ``traffic`` counts those that were admitted, for their tenant.
+    ``traffic`` counts those that were admitted, for their tenant; ``proxies`` are believed when
+    they say for whom they ask.
     """
+    proxies = proxies or Proxies("")
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -43,6 +48,8 @@ def gateway(app: ASGIApp, traffic: TrafficCounter | None = None) -> ASGIApp:
         given = next((value for name, value in scope["headers"] if name == b"pss-request-id"), b"")
         request_id = given.decode() if _GIVEN.fullmatch(given) else new_id("req")
         scope["pss_request_id"] = request_id  # type: ignore[typeddict-unknown-key]
+
+        scope["pss_client"] = proxies.client_of(scope)  # type: ignore[typeddict-unknown-key]
 
         private = scope["path"].startswith("/v1")
         started, answered = time.monotonic(), 500

@@ -34,6 +34,12 @@ class ApiKey:
     secret_digest: bytes
     scopes: frozenset[str]
     expires_at: datetime | None
+    mode: str = "live"
+    """``live``, or ``test``: then it reaches the tenant's test data and nothing else."""
+    networks: tuple[str, ...] = ()
+    """Where it may be used from (CIDR); empty: from everywhere."""
+    api_version: str | None = None
+    """The date of the version of the interface that it was made for."""
 
     @property
     def expired(self) -> bool:

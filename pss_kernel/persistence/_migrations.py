@@ -102,7 +102,8 @@ BEGIN
       EXECUTE format('CREATE POLICY of_tenant ON pss.%I TO %I '
         'USING (''t_'' || tenant = current_schema()) '
         'WITH CHECK (''t_'' || tenant = current_schema())', one, '{identity}');
-      EXECUTE format('CREATE POLICY read ON pss.%I FOR SELECT TO %I USING (true)', one, '{control}');
+      EXECUTE format('CREATE POLICY read ON pss.%I FOR SELECT TO %I USING (true)', one,
+        '{control}');
     END IF;
   END LOOP;
 END $$;

@@ -31,17 +31,22 @@ SELECT pg_current_snapshot()::text AS snapshot, pg_postmaster_start_time()::text
 """
 _TENANTS = """
 SELECT t.code, t.name, t.schema_name, t.role, t.currency, t.time_zone, t.locales, t.brand,
-       t.strict_plugins,
+       t.strict_plugins, t.test_of,
        coalesce((SELECT jsonb_object_agg(p.plugin, jsonb_build_object(
                    'state', p.state, 'since', p.since, 'version', p.version,
                    'revision', p.revision, 'reason', p.reason, 'settings', p.settings))
                  FROM pss.tenant_plugin p WHERE p.tenant = t.code), '{}') AS plugins,
        (SELECT array_agg(ROW(k.number, k.state, k.master, k.wrapped) ORDER BY k.number)
-        FROM pss.tenant_key k WHERE k.tenant = t.code) AS keys
+        FROM pss.tenant_key k WHERE k.tenant = t.code) AS keys,
+       coalesce((SELECT jsonb_object_agg(r.name, r.grants) FROM pss.role r
+                 WHERE r.tenant = t.code), '{}') AS roles,
+       (SELECT array_agg(ROW(c.subject, c.not_before)) FROM pss.token_cutoff c
+        WHERE c.tenant = t.code AND c.until > now()) AS cutoffs
 FROM pss.tenant t
 """
 _KEYS = """
-SELECT key_id, tenant, name, secret_digest, scopes, expires_at FROM pss.api_key
+SELECT key_id, tenant, name, secret_digest, scopes, expires_at, mode, networks, api_version
+FROM pss.api_key
 WHERE revoked_at IS NULL
 """
 _PLACEMENTS = """
@@ -126,6 +131,9 @@ def _by_tenant(rows: list[asyncpg.Record]) -> dict[str, tuple[ApiKey, ...]]:
             row["secret_digest"],
             frozenset(row["scopes"]),
             row["expires_at"],
+            row["mode"],
+            tuple(row["networks"]),
+            row["api_version"],
         )
         keys[key.tenant] = (*keys.get(key.tenant, ()), key)
     return keys

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -52,6 +53,12 @@ class Tenant:
     plugins: dict[str, PluginState] = field(default_factory=dict)
     keys: tuple[WrappedKey, ...] = field(default=(), repr=False)
     """Its data keys, wrapped; see ``Keyring``."""
+    test_of: str | None = None
+    """The code of the tenant that this one's data is the test data of."""
+    roles: Mapping[str, Any] = field(default_factory=dict)
+    """The grants of the roles that it has made for itself."""
+    cutoffs: Mapping[str, datetime] = field(default_factory=dict)
+    """Accounts and sessions: tokens that were signed for them before that moment are refused."""
     decoded_settings: dict[type, Any] = field(default_factory=dict, repr=False)
     """Filled on first use; goes with the snapshot."""
 

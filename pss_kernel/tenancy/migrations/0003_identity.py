@@ -4,6 +4,7 @@ from alembic import op
 
 revision = "0003"
 down_revision = "0002"
+allow = {"schema-named": "The ledger of plugins is the control schema's; only this tenant's row."}
 
 
 def upgrade() -> None:
