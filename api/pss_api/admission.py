@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar.connection import ASGIConnection
 
-from pss_kernel.auth import Actor, parse_api_key, secret_matches
+from pss_kernel.auth import Actor, match_api_key
 from pss_kernel.errors import (
     BadRequest,
     Forbidden,
@@ -67,9 +67,9 @@ def identify(installation: Installation, tenant: Tenant, request: Connection) ->
     if header is None:
         return Actor("guest", address=address)
     kind, _, credential = header.partition(" ")
-    parts = parse_api_key(credential.strip()) if kind.lower() == "bearer" else None
-    key = installation.directory.key(parts[0]) if parts else None
-    if parts is None or key is None or not secret_matches(key, parts[1]) or key.expired:
+    text = credential.strip() if kind.lower() == "bearer" else ""
+    key = match_api_key(text, installation.directory.key)
+    if key is None or key.expired:
         raise Unauthorised("These credentials are not known.", code="unknown-credentials")
     if key.tenant != tenant.code:
         raise Forbidden("This key belongs to another tenant.", code="wrong-tenant")
