@@ -1,0 +1,1 @@
+"""What a person proves who it is with, besides a password: codes, passkeys, recovery codes."""
