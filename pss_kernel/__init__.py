@@ -2,7 +2,7 @@
 
 from pss_kernel._version import __version__
 from pss_kernel.answers import Answer, Content, Page
-from pss_kernel.auth import Actor
+from pss_kernel.auth import Actor, Own, UpTo
 from pss_kernel.errors import (
     BadRequest,
     Conflict,
@@ -42,6 +42,7 @@ __all__ = [
     "Invalid",
     "Money",
     "NotFound",
+    "Own",
     "Page",
     "Permission",
     "Personal",
@@ -54,6 +55,7 @@ __all__ = [
     "Unauthorised",
     "Unavailable",
     "UnitOfWork",
+    "UpTo",
     "Work",
     "__version__",
     "check_id",

@@ -18,6 +18,7 @@ __all__ = [
     "EMBEDDED",
     "IDENTITY",
     "KERNEL",
+    "PLATFORM",
     "CellConfig",
     "Config",
     "make_data_folder",
@@ -31,6 +32,9 @@ KERNEL = "kernel"
 
 IDENTITY = "identity"
 """The built-in plugin of every tenant: accounts, sessions, roles, keys, the audit trail."""
+
+PLATFORM = "platform"
+"""The code of the reserved tenant whose staff are the operators of the installation."""
 
 EMBEDDED = "embedded"
 """In place of a cluster's URL: a server of its own in the data folder."""

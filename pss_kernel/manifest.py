@@ -139,6 +139,19 @@ def _permission_faults(plugin: Plugin) -> Iterator[str]:
     for name in sorted(declared):
         if not name.startswith(f"{plugin.name}:"):  # scopes like 'plugin:*' rely on it
             yield f"Its permission {name!r} must begin with '{plugin.name}:'."
+    for permission in plugin.permissions:
+        if permission.level is None and not permission.guest:
+            yield (
+                f"Its permission {permission.name!r} does not say its 'level', the lowest role "
+                "that has it."
+            )
+        if permission.special and permission.level not in {"admin", "super_admin"}:
+            yield (
+                f"Its permission {permission.name!r} is special, so its level is 'admin' or "
+                "'super_admin'."
+            )
+        if len({rule.name for rule in permission.rules}) < len(permission.rules):
+            yield f"Its permission {permission.name!r} declares a rule twice."
     for route in plugin.routes:
         if route.permission not in declared:
             yield (

@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 import typer
 
+from pss_kernel.auth._rights import Level
+from pss_kernel.auth._rules import Rule
 from pss_kernel.hooks._spec import HookSpec, Service
 from pss_kernel.messaging._event import Event
 
@@ -20,7 +22,6 @@ __all__ = [
     "Handler",
     "HookImplementation",
     "Job",
-    "Level",
     "Permission",
     "Plugin",
     "Progress",
@@ -38,8 +39,6 @@ JOB_SECONDS = 600.0
 
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
-Level = Literal["user", "agent", "manager", "admin", "super_admin"]
-"""The built-in roles of every tenant, each with all that those before it have."""
 
 
 class Progress(Protocol):
@@ -55,20 +54,25 @@ class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What a route asks of its caller. ``guest`` ones need no account."""
+    """What a route asks of its caller. ``guest`` ones need no account.
+
+    Each that is not for guests says its ``level``: who has it is decided, never left to a default.
+    """
 
     name: str
     summary: str
     guest: bool = False
-    level: Level = "admin"
-    """The lowest of the built-in roles that has it, and with it all above."""
+    level: Level | None = None
+    """The lowest of the built-in roles that has it, and with it all above. Of one that guests
+    have too: for whom ``uow.actor.may`` says yes, as for staff who see more than the own."""
     step_up: bool = False
     """Whether a person must have given a second factor a few minutes ago at the most."""
     special: bool = False
     """Whether it opens special categories of personal data (health, belief): no built-in role
     below ``admin`` has it, and a role must name it for itself."""
-    rules: tuple[str, ...] = ()
-    """Names of the data rules that a role may narrow it with; see docs/access.md."""
+    rules: tuple[Rule, ...] = ()
+    """What a role may narrow it by (``UpTo``, ``Own``); each route that asks for the permission
+    must then call ``uow.require`` or ``uow.allowed``. See docs/access.md."""
 
 
 @dataclass(frozen=True, slots=True)

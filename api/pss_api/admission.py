@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar.connection import ASGIConnection
 
-from pss_kernel.auth import Actor, match_api_key
+from pss_kernel.auth import Actor, match_api_key, scopes_of
 from pss_kernel.errors import (
     BadRequest,
     Forbidden,
@@ -73,7 +73,8 @@ def identify(installation: Installation, tenant: Tenant, request: Connection) ->
         raise Unauthorised("These credentials are not known.", code="unknown-credentials")
     if key.tenant != tenant.code:
         raise Forbidden("This key belongs to another tenant.", code="wrong-tenant")
-    return Actor("key", key.key_id, key.scopes, address=address)
+    scopes = scopes_of(installation.registry, tenant, key.scopes)
+    return Actor("key", key.key_id, scopes, address=address)
 
 
 def admit(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from pss_kernel.auth._rules import Limits
+
 __all__ = ["Actor"]
 
 
@@ -14,8 +16,9 @@ __all__ = ["Actor"]
 class Actor:
     """A guest, a person who has signed in, the holder of an API key, or the system itself.
 
-    ``scopes`` are what it may do: permission names, ``<plugin>:*`` for all of one plugin, or ``*``
-    for all. Of a person they come from the roles; the system (events, jobs, commands) may all.
+    ``scopes`` are what it may do: the names of permissions. Of a person they come from the roles
+    (``rights_of``), of a key from its scopes (``scopes_of``); the system (events, jobs, commands)
+    may all.
     """
 
     kind: Literal["guest", "user", "key", "system"]
@@ -32,8 +35,8 @@ class Actor:
     """How: ``pwd``, ``otp``, ``hwk``, … (RFC 8176)."""
     attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Facts about a person that data rules look at: ``{"station": ["VIE"]}``."""
-    rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
-    """Permission to what narrows it for this person; see ``Permission.rules``."""
+    rules: Mapping[str, tuple[Limits, ...]] = field(default_factory=dict, hash=False)
+    """Permission to what narrows it for this person, one of which must hold (``rights_of``)."""
     address: str = ""
     """Where the request came from."""
 
@@ -41,8 +44,7 @@ class Actor:
         """Whether the scopes include the permission (guests have none of their own)."""
         if self.kind == "system":
             return True
-        plugin = permission.partition(":")[0]
-        return not self.scopes.isdisjoint((permission, f"{plugin}:*", "*"))
+        return permission in self.scopes
 
     @property
     def label(self) -> str:

@@ -61,6 +61,8 @@ class Tenant:
     """Accounts and sessions: tokens that were signed for them before that moment are refused."""
     decoded_settings: dict[type, Any] = field(default_factory=dict, repr=False)
     """Filled on first use; goes with the snapshot."""
+    rights: dict[Any, Any] = field(default_factory=dict, repr=False)
+    """What roles and scopes amount to here; filled on first use, goes with the snapshot."""
 
     @cached_property
     def enabled(self) -> frozenset[str]:

@@ -162,6 +162,6 @@ def test_actors_and_permissions() -> None:
     """The system may all, guests nothing of their own, keys what their scopes say."""
     assert Actor("system").may("notes:read")
     assert not Actor("guest").may("notes:read")
-    assert Actor("key", "k", frozenset({"notes:*"})).may("notes:read")
-    assert not Actor("key", "k", frozenset({"notes:*"})).may("notesy:read")
+    assert Actor("key", "k", frozenset({"notes:read"})).may("notes:read")
+    assert not Actor("key", "k", frozenset({"notes:read"})).may("notes:write")
     assert ("system", "key:k") == (Actor("system").label, Actor("key", "k").label)

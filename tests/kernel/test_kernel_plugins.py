@@ -72,7 +72,10 @@ class TestGraph:
             (lambda: _plugin("a", version="one"), "version 'one' can't be read"),
             (lambda: _plugin("a", "b > > 1"), "requirement 'b > > 1' can't be read"),
             (lambda: _plugin("A-b"), "not a lower-case identifier"),
-            (lambda: _plugin("a", permissions=[Permission("b:read", "")]), "begin with 'a:'"),
+            (
+                lambda: _plugin("a", permissions=[Permission("b:read", "", level="user")]),
+                "begin with 'a:'",
+            ),
         ],
     )
     def test_a_bad_manifest(self, plugin: Callable[[], Plugin], said: str) -> None:
@@ -93,7 +96,7 @@ class TestGraph:
         """Two plugins can't serve one path; the first keeps it and the application starts."""
         both = []
         for name in ("a", "b"):
-            plugin = _plugin(name, permissions=[Permission(f"{name}:read", "")])
+            plugin = _plugin(name, permissions=[Permission(f"{name}:read", "", level="user")])
 
             async def show(uow: UnitOfWork) -> None:
                 """Show."""

@@ -530,13 +530,17 @@ async def test_an_embedded_replica_of_a_server(
 
 def test_only_a_get_may_be_read_only() -> None:
     """A route that changes something can't be marked; nor one that opens its own units."""
-    told = Plugin("told", version="1", permissions=[Permission("told:x", "x")], package="told")
+    told = Plugin(
+        "told", version="1", permissions=[Permission("told:x", "x", level="user")], package="told"
+    )
 
     @told.route("POST", "/told", permission="told:x", read_only=True)
     async def change(uow: UnitOfWork) -> None:
         """Change something."""
 
-    worked = Plugin("worked", version="1", permissions=[Permission("worked:x", "x")], package="w")
+    worked = Plugin(
+        "worked", version="1", permissions=[Permission("worked:x", "x", level="user")], package="w"
+    )
 
     @worked.get("/worked", permission="worked:x", read_only=True)
     async def look(work: Work) -> None:

@@ -14,8 +14,10 @@ plugin = Plugin(
     requires=["inventory>=0.1", "reservation>=0.1", "ticketing>=0.1", "dcs>=0.1"],
     settings=Settings,
     permissions=[
-        Permission("boarding:board", "Scan boarding passes and board passengers"),
-        Permission("boarding:read", "Read counts, boarded passengers, scans and no-shows"),
+        Permission("boarding:board", "Scan boarding passes and board passengers", level="agent"),
+        Permission(
+            "boarding:read", "Read counts, boarded passengers, scans and no-shows", level="agent"
+        ),
     ],
     emits=[PassengerBoarded],
     modules=["routes"],

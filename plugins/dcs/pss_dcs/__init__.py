@@ -15,9 +15,9 @@ plugin = Plugin(
     settings=Settings,
     permissions=[
         Permission("dcs:shop", "See seat maps", guest=True),
-        Permission("dcs:check-in", "Check in and show boarding passes", guest=True),
-        Permission("dcs:read", "Read the manifest of a flight"),
-        Permission("dcs:offload", "Take a check-in back"),
+        Permission("dcs:check-in", "Check in and show boarding passes", level="agent", guest=True),
+        Permission("dcs:read", "Read the manifest of a flight", level="agent"),
+        Permission("dcs:offload", "Take a check-in back", level="agent"),
     ],
     emits=[PassengerCheckedIn, PassengerOffloaded],
     modules=["routes", "hooks", "handlers", "services", "files", "decoders"],

@@ -14,8 +14,10 @@ plugin = Plugin(
     settings=Settings,
     permissions=[
         Permission("inventory:shop", "See the markets on sale", guest=True),
-        Permission("inventory:read", "See flights and their seats"),
-        Permission("inventory:manage", "Set how many seats each booking class may sell"),
+        Permission("inventory:read", "See flights and their seats", level="user"),
+        Permission(
+            "inventory:manage", "Set how many seats each booking class may sell", level="manager"
+        ),
     ],
     emits=[],
     modules=["availability", "holds", "flights", "routes", "files", "jobs", "commands"],

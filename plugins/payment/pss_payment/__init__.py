@@ -14,9 +14,13 @@ plugin = Plugin(
     requires=["reservation>=0.1"],
     settings=Settings,
     permissions=[
-        Permission("payment:pay", "Pay for an order and see that payment", guest=True),
-        Permission("payment:read", "See the ledger of an order"),
-        Permission("payment:refund", "Retry a refund that the gateway has refused"),
+        Permission(
+            "payment:pay", "Pay for an order and see that payment", level="agent", guest=True
+        ),
+        Permission("payment:read", "See the ledger of an order", level="agent"),
+        Permission(
+            "payment:refund", "Retry a refund that the gateway has refused", level="manager"
+        ),
     ],
     emits=[PaymentCaptured, PaymentRefunded],
     modules=["services", "routes", "handlers", "jobs"],

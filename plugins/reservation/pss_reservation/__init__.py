@@ -21,12 +21,19 @@ plugin = Plugin(
     requires=["inventory>=0.1", "pricing>=0.1"],
     settings=Settings,
     permissions=[
-        Permission("reservation:book", "Make orders from offers", guest=True),
-        Permission("reservation:read", "See orders; a guest: the own order", guest=True),
+        Permission("reservation:book", "Make orders from offers", level="agent", guest=True),
         Permission(
-            "reservation:change", "Add services, cancel; a guest: the own order", guest=True
+            "reservation:read", "See orders; a guest: the own order", level="agent", guest=True
         ),
-        Permission("reservation:manage", "See histories and work the attention queue"),
+        Permission(
+            "reservation:change",
+            "Add services, cancel; a guest: the own order",
+            level="agent",
+            guest=True,
+        ),
+        Permission(
+            "reservation:manage", "See histories and work the attention queue", level="manager"
+        ),
     ],
     emits=[
         OrderCreated,

@@ -14,7 +14,7 @@ plugin = Plugin(
     requires=["pricing>=0.1", "reservation>=0.1", "payment>=0.1"],
     settings=Settings,
     permissions=[
-        Permission("ticketing:read", "Read tickets, coupons and the reconciliation"),
+        Permission("ticketing:read", "Read tickets, coupons and the reconciliation", level="agent"),
     ],
     emits=[TicketIssued, CouponMoved],
     modules=["services", "handlers", "hooks", "jobs", "routes"],

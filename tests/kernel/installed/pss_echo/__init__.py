@@ -7,6 +7,6 @@ plugin = Plugin(
     version="0.3.0",
     summary="Repeats what notes say",
     requires=["notes>=1.0"],
-    permissions=[Permission("echo:hear", "Hear an echo")],
+    permissions=[Permission("echo:hear", "Hear an echo", level="user")],
     modules=["routes", "hooks", "handlers"],
 )

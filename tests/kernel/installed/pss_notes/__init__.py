@@ -25,8 +25,8 @@ plugin = Plugin(
     settings=Settings,
     permissions=[
         Permission("notes:see", "List notes", guest=True),
-        Permission("notes:read", "Read a note"),
-        Permission("notes:write", "Write and erase notes"),
+        Permission("notes:read", "Read a note", level="agent"),
+        Permission("notes:write", "Write and erase notes", level="manager"),
     ],
     emits=[NoteWritten, NoteErased],
     modules=["routes", "faults", "hooks", "handlers", "jobs", "files"],
