@@ -39,3 +39,22 @@ class IdentitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     passkey_origins: Annotated[tuple[Origin, ...], msgspec.Meta(max_length=20)] = ()
     """The addresses of those pages, exactly: ``https://staff.example.com``. Empty: the
     ``passkey_domain`` with ``https://``."""
+    # --- accounts: see docs/accounts.md
+    password_min_length: Annotated[int, msgspec.Meta(ge=8, le=64)] = 12
+    """Characters that a password has at the least."""
+    lockout_attempts: Annotated[int, msgspec.Meta(ge=3, le=100)] = 5
+    """So many wrong passwords in a row lock an account (NIST SP 800-63B: at most 100)."""
+    lockout_seconds: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 30
+    """How long it is locked the first time; each further wrong password doubles it."""
+    lockout_max_seconds: Annotated[int, msgspec.Meta(ge=1, le=86400)] = 3600
+    """The longest that it is locked for."""
+    invitation_days: Annotated[int, msgspec.Meta(ge=1, le=30)] = 7
+    """How long the link of an invitation can be used."""
+    reset_minutes: Annotated[int, msgspec.Meta(ge=5, le=1440)] = 30
+    """How long the link for a new password can be used."""
+    verification_hours: Annotated[int, msgspec.Meta(ge=1, le=168)] = 24
+    """How long the link that confirms an e-mail address can be used."""
+    links_url: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^(https?://[^\s#?]+)?$")] = ""
+    """Where the pages are that links in mails lead to; empty: the tenant's own first domain."""
+    self_registration: bool = msgspec.field(default=False, name="passenger_accounts")
+    """Whether people outside the staff may make accounts for themselves."""

@@ -22,7 +22,10 @@ CREATE TABLE account (
   password_changed_at timestamptz,
   email_verified_at timestamptz,
   failed_attempts integer NOT NULL DEFAULT 0,
+  refused_attempts integer NOT NULL DEFAULT 0,
   locked_until timestamptz,
+  new_email text,
+  new_email_key text,
   signed_in_at timestamptz,
   created_at timestamptz NOT NULL DEFAULT now(),
   created_by text NOT NULL,
@@ -48,6 +51,7 @@ CREATE TABLE account_link (
   CONSTRAINT ck_account_link_purpose CHECK (purpose IN ('invitation', 'reset', 'verification'))
 )""")
     op.execute("CREATE INDEX ix_account_link_account_id ON account_link (account_id)")
+    op.execute("CREATE INDEX ix_account_link_expires_at ON account_link (expires_at)")
     # --- sessions -------------------------------------------------------------------------------
     op.execute("""
 CREATE TABLE session (

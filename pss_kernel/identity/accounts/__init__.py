@@ -1,0 +1,1 @@
+"""Accounts of people: invitations, passwords, lockout, and what is sent to them by mail."""
