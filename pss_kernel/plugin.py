@@ -89,6 +89,9 @@ class Route:
     takes: Literal["uow", "work"]
     budget: float = REQUEST_SECONDS
     read_only: bool = False
+    confidential: bool = False
+    """Whether its body or its answer holds a password or a token: nothing of them is kept for
+    repeated requests, and an ``Idempotency-Key`` does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +210,7 @@ class Plugin:
         summary: str = "",
         budget: float = REQUEST_SECONDS,
         read_only: bool = False,
+        confidential: bool = False,
     ) -> Callable[[F], F]:
         """An operation under ``/v1``; ``status`` defaults to 201 for POST, else 200.
 
@@ -226,6 +230,7 @@ class Plugin:
                     _takes(function),
                     budget,
                     read_only,
+                    confidential,
                 )
             )
             return function
@@ -262,10 +267,21 @@ class Plugin:
         status: int = 201,
         summary: str = "",
         budget: float = REQUEST_SECONDS,
+        confidential: bool = False,
     ) -> Callable[[F], F]:
-        """A POST; its JSON body arrives in the parameter ``data``; idempotent by its key."""
+        """A POST; its JSON body arrives in the parameter ``data``; idempotent by its key.
+
+        ``confidential``: its body or answer holds a password or a token, so that neither an answer
+        nor a digest of the request is kept; it is idempotent by its own nature, or not at all.
+        """
         return self.route(
-            "POST", path, permission=permission, status=status, summary=summary, budget=budget
+            "POST",
+            path,
+            permission=permission,
+            status=status,
+            summary=summary,
+            budget=budget,
+            confidential=confidential,
         )
 
     def put(

@@ -87,7 +87,7 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
         request_id = str(request.scope["pss_request_id"])  # type: ignore[typeddict-item]
         correlation = Correlation(request_id)
         idempotency = None
-        if request.method == "POST":
+        if request.method == "POST" and not declared.confidential:
             idempotency = await _idempotency(request, declared, actor.label)
         freshness = freshness_of(installation, request, tenant, actor)
 
@@ -199,7 +199,7 @@ def _describe(endpoint: Callable[..., Any], declared: Route, returns: Any) -> No
     )
 
     described = {"pss_tenant"}
-    if declared.method == "POST":
+    if declared.method == "POST" and not declared.confidential:
         described.add("idempotency_key")
     if declared.read_only:
         described.add("pss_position")

@@ -184,3 +184,18 @@ async def test_keys_are_forgotten_after_a_day(kit: TestKit) -> None:
         await forget_old_keys(uow)
         kept = await uow.hot("SELECT key FROM idempotency ORDER BY key")
     assert ["1", "23"] == [row["key"] for row in kept]
+
+
+async def test_confidential_route_keeps_nothing(kit: TestKit, tenant: Tenant, client: Any) -> None:
+    """Where a body or an answer holds a password, no digest of it and no answer is kept."""
+    key = {"Idempotency-Key": "k"}
+    answers = [
+        await client.post("/v1/secret-notes", json={"body": "a"}, headers=key) for _ in range(2)
+    ]
+    document = (await client.get("/docs/openapi.json")).json()
+    assert [(one.status_code, one.json()) for one in answers] == [(201, 1)] * 2
+    assert all("Idempotent-Replayed" not in one.headers for one in answers)
+    async with kit.unit_of_work(tenant) as uow:
+        assert await uow.hot("SELECT key FROM idempotency") == []
+    described = document["paths"]["/v1/secret-notes"]["post"]
+    assert "Idempotency-Key" not in [one["name"] for one in described["parameters"]]

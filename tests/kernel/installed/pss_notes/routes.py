@@ -72,6 +72,12 @@ async def write_note(uow: UnitOfWork, data: NewNote) -> Note:
     return written
 
 
+@plugin.post("/secret-notes", permission="notes:write", confidential=True)
+async def whisper(uow: UnitOfWork, data: NewNote) -> int:
+    """How long something is that nobody shall keep."""
+    return len(data.body)
+
+
 @plugin.delete("/notes/{note_id:str}", permission="notes:write")
 async def erase_note(uow: UnitOfWork, note_id: str) -> Note:
     """Erase a note."""
