@@ -17,7 +17,7 @@ from pss_kernel.hooks._spec import HookSpec, Service
 from pss_kernel.manifest import claims_of, fault_of
 from pss_kernel.persistence._migrations import revisions_of, tables_made
 from pss_kernel.plugin import Handler, HookImplementation, Permission, Plugin
-from pss_kernel.tenancy._tenant import Tenant
+from pss_kernel.tenancy._tenant import IDENTITY, Tenant
 
 __all__ = ["BrokenPlugin", "Registry"]
 
@@ -197,7 +197,7 @@ class Registry:
         while waiting:
             ready = [
                 name
-                for name, plugin in sorted(waiting.items())
+                for name, plugin in sorted(waiting.items(), key=_built_in_first)
                 if all(Requirement(text).name in ordered for text in plugin.requires)
             ]
             if not ready:
@@ -229,6 +229,11 @@ class Registry:
 
 def _migrations(plugin: Plugin) -> Path:
     return Path(importlib.import_module(plugin.package).__path__[0]) / "migrations"
+
+
+def _built_in_first(item: tuple[str, Plugin]) -> tuple[bool, str]:
+    name, _ = item
+    return name != IDENTITY, name
 
 
 def _built_in() -> Plugin:

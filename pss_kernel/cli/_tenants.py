@@ -31,7 +31,7 @@ from pss_kernel.tenancy._folders import (
     plan_folders,
 )
 from pss_kernel.tenancy._plan import Change, Plan, apply_tenant
-from pss_kernel.tenancy._tenant import KERNEL
+from pss_kernel.tenancy._tenant import IDENTITY, KERNEL
 
 __all__ = ["app"]
 
@@ -202,7 +202,7 @@ def _facts(tenant: Tenant) -> dict[str, Any]:
         **({"due_at": tenant.due_at} if tenant.due_at else {}),
         "schema": tenant.schema,
         "role": tenant.role,
-        "enabled": sorted(tenant.enabled - {KERNEL}),
+        "enabled": sorted(tenant.enabled - {KERNEL, IDENTITY}),
         "plugins": {
             name: {
                 "state": one.state,

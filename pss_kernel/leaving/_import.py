@@ -232,6 +232,8 @@ async def _load_into(
     )
     await loading.tables(manifest)
     await set_sequences(owner, target.schema, manifest.identity_counters)
+    # The kernel's migrations have said what every tenant has; the export says it as it was.
+    await owner.execute("DELETE FROM pss.tenant_plugin WHERE tenant = $1", target.code)
     for one in control.values():
         await loading.control(one)
     await grant_plugins(owner, installation.registry, database.roles, target.code)

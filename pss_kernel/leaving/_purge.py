@@ -16,7 +16,7 @@ from pss_kernel.persistence._made import Made
 from pss_kernel.tenancy._contents import control_tables
 from pss_kernel.tenancy._enablement import disable_plugin
 from pss_kernel.tenancy._rights import plugin_roles
-from pss_kernel.tenancy._tenant import KERNEL
+from pss_kernel.tenancy._tenant import IDENTITY, KERNEL
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -75,7 +75,7 @@ def plugins_to_purge(
     Raises Conflict where it is not disabled, or others need it, unless ``cascade``; Invalid where
     the tenant has nothing of it.
     """
-    if name == KERNEL or name not in tenant.plugins:
+    if name in {KERNEL, IDENTITY} or name not in tenant.plugins:
         raise Invalid(
             f"{tenant.code!r} has nothing of the plugin {name!r}.",
             code="nothing-to-uninstall",

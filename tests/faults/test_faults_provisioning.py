@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+import pss_kernel.identity
 from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.persistence._migrations import revisions_of, tables_made
@@ -40,9 +41,11 @@ most = 7
 
 [plugins.echo]
 """
+_IDENTITY = Path(pss_kernel.identity.__path__[0]) / "migrations"
 _INSTALLED = Path(__file__).parents[1] / "kernel" / "installed"
 _TABLES_OF = {
     "kernel": tables_made(revisions_of(KERNEL_MIGRATIONS)),
+    "identity": tables_made(revisions_of(_IDENTITY)),
     "notes": tables_made(revisions_of(_INSTALLED / "pss_notes" / "migrations")),
     "echo": frozenset(),
 }

@@ -73,7 +73,7 @@ async def test_versions_that_cannot_work_together(
     """Enabled plugins that are left out for a requirement are named with the requirement."""
     notes = Plugin("notes", version="3.0", package="pss_notes")
     rest = Registry([notes, Plugin("echo", version="1", requires=["notes<2"], package="pss_echo")])
-    assert {"notes"} == rest.plugins.keys()
+    assert {"identity", "notes"} == rest.plugins.keys()
     beside = Installation(installation.config, rest, installation.cells)
     await beside.directory.refresh()
     absent = _echo(beside)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from pss_kernel.identity.models import metadata as identity
 from pss_kernel.tenancy._contents import (
     TenantTable,
     control_tables,
@@ -27,7 +28,7 @@ async def test_from_one_schema_to_another(either: TestKit) -> None:
             await store.leave_trace(uow, "somebody", "something")
     async with either.installation.database.owner() as owner, owner.transaction():
         tables = await tables_of(owner, before.schema)
-        kernels = {"event", "inbox", "idempotency", "person_key"}
+        kernels = {"event", "inbox", "idempotency", "person_key", *identity.tables}
         assert kernels | {"note", "counter", "trace"} == {one.name for one in tables}
         for table in tables:
             pieces: list[bytes] = []

@@ -94,7 +94,7 @@ async def test_what_is_looked_at(either: TestKit) -> None:
         f"schema {tenant.schema}": 1,
         "database roles": 1,
         "rows of pss.tenant": 1,
-        "rows of pss.tenant_plugin": 3,
+        "rows of pss.tenant_plugin": 4,
         "rows of pss.tenant_file": 1,
         "rows of pss.api_key": 1,
         "rows of pss.job": 1,

@@ -123,7 +123,7 @@ async def test_rows_of_the_control_schema(either: TestKit, tmp_path: Path) -> No
     await export_tenant(either.installation, tenant.code, target)
     assert [tenant.code] == [row["code"] for row in _lines(target / "control/tenant.jsonl")]
     plugins = _lines(target / "control/tenant_plugin.jsonl")
-    assert {"kernel", "notes", "echo"} == {row["plugin"] for row in plugins}
+    assert {"kernel", "identity", "notes", "echo"} == {row["plugin"] for row in plugins}
     (key,) = _lines(target / "control/api_key.jsonl")
     assert key["secret_digest"].startswith("\\x")
     (waiting,) = _lines(target / "control/outbox.jsonl")

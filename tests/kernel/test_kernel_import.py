@@ -73,7 +73,7 @@ async def test_into_another_installation(
     manifest = await export_tenant(either.installation, tenant.code, tmp_path / "again")
     arrived = await import_tenant(elsewhere.installation, tmp_path / "again", manifest)
     assert (tenant.code, "active", "default") == (arrived.code, arrived.placement, arrived.cell)
-    assert {"kernel", "notes", "echo"} == arrived.enabled
+    assert {"kernel", "identity", "notes", "echo"} == arrived.enabled
     assert {"greeting": "salve", "most": 7} == arrived.plugins["notes"].settings
     async with elsewhere.unit_of_work(arrived) as uow:
         assert 5 == await store.left_in(uow, "left")

@@ -12,6 +12,7 @@ import pytest
 
 from pss_kernel.cli._leaving import duration
 from pss_kernel.errors import Invalid
+from pss_kernel.identity.models import metadata as identity
 from pss_kernel.testing import TestKit
 from pss_notes import store
 
@@ -39,7 +40,7 @@ async def test_there_and_back(kit: TestKit, pss: Pss, tmp_path: Path) -> None:
         return await asyncio.to_thread(pss, *arguments, typed=typed)
 
     done, out, _ = await said("tenant", "export", code, target)
-    assert (0, True) == (done, f"{code} is in {target}: 7 tables, " in out)
+    assert (0, True) == (done, f"{code} is in {target}: {7 + len(identity.tables)} tables, " in out)
     assert "personal data" in out
     done, out, _ = await said("tenant", "verify", target)
     assert (0, True) == (done, f"The export of {code}" in out and "is whole" in out)
@@ -142,7 +143,9 @@ async def test_uninstall(kit: TestKit, pss: Pss, tmp_path: Path) -> None:
     assert (0, True) == (done, f"Nothing of notes remains for {code}: 3 tables dropped." in out)
     assert (target / "notes/tables/note.jsonl").read_text(encoding="utf-8").count("\n")
     done, out, _ = await said("plugin", "list", "--tenant", code, "--json")
-    assert {"not enabled"} == {one["state"] for one in json.loads(out)["data"]}
+    states = {one["name"]: one["state"] for one in json.loads(out)["data"]}
+    assert "enabled" == states.pop("identity")
+    assert {"not enabled"} == set(states.values())
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ async def test_what_needs_a_look(kit: TestKit, quarantined: Tenant) -> None:
         echo.events_waiting,
     )
     every = await _states(kit, quarantined, every=True)
-    assert {"echo": "quarantined", "notes": "enabled"} == {
+    assert {"echo": "quarantined", "identity": "enabled", "notes": "enabled"} == {
         name: one.state for name, one in every.items()
     }
     assert ("1.2.0", "0002", None) == (

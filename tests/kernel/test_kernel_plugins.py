@@ -37,7 +37,7 @@ class TestGraph:
     def test_order(self) -> None:
         """Requirements come first, whatever order they were found in."""
         found = Registry([_plugin("c", "b", "a"), _plugin("b", "a>=0.5"), _plugin("a")])
-        assert (["a", "b", "c"], []) == (list(found.plugins), found.broken)
+        assert (["identity", "a", "b", "c"], []) == (list(found.plugins), found.broken)
         assert ["a", "b", "c"] == found.closure(["c"])
         assert ["c", "b"] == found.dependents("a")
 
@@ -56,7 +56,7 @@ class TestGraph:
     def test_a_circle(self) -> None:
         """A circle is left out whole and the rest is used."""
         found = Registry([_plugin("a", "c"), _plugin("b", "a"), _plugin("c", "b"), _plugin("d")])
-        assert ["d"] == list(found.plugins)
+        assert ["identity", "d"] == list(found.plugins)
         assert {"a", "b", "c"} == {one.name for one in found.broken}
         assert all("circle of requirements: a, b, c" in one.reason for one in found.broken)
 
@@ -130,7 +130,7 @@ class TestGraph:
         async def wrong(uow: UnitOfWork, text: str) -> str | None: ...
 
         found = Registry([plugin, _plugin("b")])
-        assert ["b"] == list(found.plugins)
+        assert ["identity", "b"] == list(found.plugins)
         assert "may take only: uow, body" in found.broken[0].reason
 
     def test_declarations_that_can_not_be(self) -> None:
@@ -157,7 +157,7 @@ class TestGraph:
         ]
         monkeypatch.setattr(pss_kernel.registry, "entry_points", lambda **_: points)
         found = Registry.discover()
-        assert (["notes"], ["gone", "none"]) == (
+        assert (["identity", "notes"], ["gone", "none"]) == (
             list(found.plugins),
             [one.name for one in found.broken],
         )
@@ -366,7 +366,7 @@ class TestEnablement:
     async def test_an_unknown_plugin(self, kit: TestKit) -> None:
         """Enabling what is not installed says so, and what is."""
         tenant = await kit.make_tenant()
-        with pytest.raises(Invalid, match=r"'ghost' is not installed\. Installed are: notes, echo"):
+        with pytest.raises(Invalid, match=r"'ghost' is not installed\. Installed are: identity, notes"):
             await enable_plugins(kit.installation, tenant.code, {"ghost": None})
 
     async def test_settings(self, kit: TestKit) -> None:

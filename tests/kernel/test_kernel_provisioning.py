@@ -227,7 +227,7 @@ class TestManyTenants:
         assert [(number, 5) for number in range(6)] == told
         for code in codes:
             tenant = either.installation.directory.by_code(code)
-            assert {"kernel", "notes", "echo"} == tenant.enabled
+            assert {"kernel", "identity", "notes", "echo"} == tenant.enabled
             async with either.unit_of_work(tenant) as uow:
                 assert 1 == await store.left_in(uow, "a")
         again = await self._apply(either.installation, tmp_path, told)
@@ -323,4 +323,4 @@ async def test_made_at_the_same_time(either: TestKit, registry: Registry) -> Non
     """Tenants are made side by side, without waiting for or failing because of each other."""
     made = await asyncio.gather(*(either.make_tenant(plugins=["echo"]) for _ in range(8)))
     assert 8 == len({tenant.code for tenant in made})
-    assert {frozenset({"kernel", "notes", "echo"})} == {tenant.enabled for tenant in made}
+    assert {frozenset({"kernel", "identity", "notes", "echo"})} == {tenant.enabled for tenant in made}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pss_kernel.errors import Conflict, Invalid
+from pss_kernel.identity.models import metadata as identity
 from pss_kernel.installation import Installation
 from pss_kernel.leaving._purge import plugin_remains, plugins_to_purge, purge_plugin
 from pss_kernel.leaving._revisions import remember_revisions
@@ -20,7 +21,7 @@ from pss_kernel.tenancy._tables import KERNEL_MIGRATIONS
 from pss_kernel.testing import TestKit
 from pss_notes import store
 
-_KERNELS = tables_made(revisions_of(KERNEL_MIGRATIONS))
+_KERNELS = tables_made(revisions_of(KERNEL_MIGRATIONS)) | identity.tables.keys()
 
 
 async def _with_notes(kit: TestKit) -> Tenant:
@@ -68,7 +69,7 @@ async def test_nothing_remains(either: TestKit, tmp_path: Path) -> None:
     lines = (tmp_path / "notes/tables/note.jsonl").read_text(encoding="utf-8").splitlines()
     assert {"note 0", "note 1", "note 2"} == {json.loads(line)["body"] for line in lines}
     assert _KERNELS == await _tables(either, tenant)
-    assert {"kernel"} == set(either.installation.directory.by_code(tenant.code).plugins)
+    assert {"kernel", "identity"} == set(either.installation.directory.by_code(tenant.code).plugins)
     assert _KERNELS | {"note", "counter", "trace"} == await _tables(either, other)
     async with either.unit_of_work(other) as uow:
         assert 3 == len(await store.traces(uow, "copy"))

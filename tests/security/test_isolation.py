@@ -223,6 +223,8 @@ async def test_plugin_that_is_not_enabled(attacker: Any, every: Any, belongings:
     bare = await attacker.kit.make_tenant(plugins=[])
     async with attacker.kit.http(bare, ["*"]) as client:
         for operation in every:
+            if operation.plugin == "identity":
+                continue  # every tenant has it
             path = next(targets(operation, belongings.named))
             answer = await client.request(operation.method, path, content=b"not json")
             found = (answer.status_code, answer.json().get("code"))

@@ -107,6 +107,9 @@ async def seed_tables(owner: asyncpg.Connection, schema: str) -> dict[str, str]:
             try:
                 await _insert(owner, place, columns, values)
                 break
+            except asyncpg.InvalidTextRepresentationError as error:
+                refused[table.name] = str(error)  # a text that is read as JSON
+                values = [_as_json(one) for one in values]
             except asyncpg.IntegrityConstraintViolationError as error:
                 refused[table.name] = str(error)
                 await _drop_constraints(owner, place, list(kinds))
@@ -158,6 +161,12 @@ def _value(table: str, column: asyncpg.Record, shared: dict[str, str]) -> str:
         "bytea": f"convert_to('{canary}', 'UTF8')",
     }
     return forms.get(kind, "'{}'" if kind.startswith("_") else "NULL")
+
+
+def _as_json(literal: str) -> str:
+    """The same canary in a text that is JSON."""
+    found = re.fullmatch(r"'(cnry\w+)'", literal)
+    return f'\'{{"canary": "{found[1]}"}}\'' if found else literal
 
 
 def _key(table: str, name: str) -> str:
