@@ -19,6 +19,7 @@ import msgspec
 import typer
 from problem_codes import problem_codes
 
+from pss_kernel.config import IDENTITY
 from pss_kernel.hooks import HookSpec, Service
 from pss_kernel.keys._personal import personal_columns
 from pss_kernel.keys._secret import encode_secret
@@ -48,9 +49,13 @@ def reference() -> str:
 
 
 def ours() -> list[Plugin]:
-    """The plugins of this repository, in the order in which they need each other."""
+    """The plugins of this repository and the built-in one, in the order of their needs."""
     registry = Registry.discover(strict=True)
-    return [one for one in registry.plugins.values() if (_PLUGINS / one.name).is_dir()]
+    return [
+        one
+        for one in registry.plugins.values()
+        if one.name == IDENTITY or (_PLUGINS / one.name).is_dir()
+    ]
 
 
 def _contents(plugins: list[Plugin]) -> str:
@@ -60,8 +65,12 @@ def _contents(plugins: list[Plugin]) -> str:
 
 def _plugin(plugin: Plugin) -> Iterator[str]:
     yield f"\n## {plugin.name}\n"
-    page = f"plugins/{plugin.name}/README.md"
-    yield f"{plugin.summary}. Version {plugin.version}; more in [{page}](../{page}).\n"
+    if plugin.name == IDENTITY:
+        more = "comes with the kernel, every tenant has it; more in [access.md](access.md)"
+    else:
+        page = f"plugins/{plugin.name}/README.md"
+        more = f"more in [{page}](../{page})"
+    yield f"{plugin.summary}. Version {plugin.version}; {more}.\n"
     for title, lines in (
         ("Permissions", _permissions(plugin)),
         ("Settings", _settings(plugin)),

@@ -74,7 +74,7 @@ def test_every_installed_plugin(every_plugin: Registry) -> None:
 
 
 async def test_as_the_database_has_it(kit: TestKit) -> None:
-    """The kernel's tables and those of a plugin are all that a tenant has, with those of the built-in one."""
+    """The kernel's tables, the built-in plugin's and a plugin's are all that a tenant has."""
     tenant = await kit.make_tenant(plugins=["notes"])
     folders = [
         Path(pss_kernel.tenancy.__path__[0]) / "migrations",

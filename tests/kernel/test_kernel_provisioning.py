@@ -323,4 +323,6 @@ async def test_made_at_the_same_time(either: TestKit, registry: Registry) -> Non
     """Tenants are made side by side, without waiting for or failing because of each other."""
     made = await asyncio.gather(*(either.make_tenant(plugins=["echo"]) for _ in range(8)))
     assert 8 == len({tenant.code for tenant in made})
-    assert {frozenset({"kernel", "identity", "notes", "echo"})} == {tenant.enabled for tenant in made}
+    assert {frozenset({"kernel", "identity", "notes", "echo"})} == {
+        tenant.enabled for tenant in made
+    }
