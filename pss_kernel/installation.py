@@ -13,6 +13,8 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from pss_kernel.auth import Actor
+from pss_kernel.auth._signing import SigningKeys
+from pss_kernel.auth._tokens import Tokens
 from pss_kernel.config import CONTROL_CELL, EMBEDDED, CellConfig, Config, make_data_folder
 from pss_kernel.errors import Invalid, Problem, Unavailable
 from pss_kernel.ids import new_id
@@ -59,6 +61,9 @@ class Installation:
         self.cells = cells
         self.directory = Directory(cells, config.base_domain)
         self.keyring = Keyring(MasterKeys(config, embedded=self.database.embedded))
+        self.tokens = Tokens(
+            SigningKeys(self.directory, self.database, self.keyring.masters), config.base_domain
+        )
         self.meters = Meters(Limits.of(config))
         self.breaker = Breaker(self)
         self._wakers = {name: RelayWaker(database) for name, database in cells.items()}

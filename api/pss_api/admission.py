@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from litestar.connection import ASGIConnection
 
+from pss_api.bearer import bearer_of
 from pss_kernel.auth import Actor, match_api_key, scopes_of
+from pss_kernel.auth._tokens import looks_like_token
 from pss_kernel.errors import (
     BadRequest,
     Forbidden,
@@ -57,27 +60,38 @@ def _named(installation: Installation, request: Connection) -> Tenant:
     return tenant
 
 
-def identify(installation: Installation, tenant: Tenant, request: Connection) -> Actor:
-    """The holder of the key in ``Authorization``, or a guest where there is none.
+async def identify(installation: Installation, tenant: Tenant, request: Connection) -> Actor:
+    """The holder of the token or key in ``Authorization``, or a guest where there is none.
 
-    Raises Unauthorised for a key that is not known, Forbidden for one of another tenant.
+    Raises Unauthorised for credentials that are not known, Forbidden for those of another tenant.
     """
     address = str(request.scope.get("pss_client", ""))
+    user_agent = request.headers.get("user-agent", "")
     header = request.headers.get("authorization")
     if header is None:
-        return Actor("guest", address=address)
+        return Actor("guest", address=address, user_agent=user_agent)
     kind, _, credential = header.partition(" ")
-    text = credential.strip() if kind.lower() == "bearer" else ""
-    key = match_api_key(text, installation.directory.key)
+    credential = credential.strip()
+    if kind.lower() == "bearer" and looks_like_token(credential):
+        claims = await installation.tokens.read(credential)
+        actor = bearer_of(installation, tenant, claims)
+    else:
+        actor = _holder(installation, tenant, credential if kind.lower() == "bearer" else "")
+    return replace(actor, address=address, user_agent=user_agent)
+
+
+def _holder(installation: Installation, tenant: Tenant, credential: str) -> Actor:
+    """The holder of an API key."""
+    key = match_api_key(credential, installation.directory.key)
     if key is None or key.expired:
         raise Unauthorised("These credentials are not known.", code="unknown-credentials")
     if key.tenant != tenant.code:
         raise Forbidden("This key belongs to another tenant.", code="wrong-tenant")
     scopes = scopes_of(installation.registry, tenant, key.scopes)
-    return Actor("key", key.key_id, scopes, address=address)
+    return Actor("key", key.key_id, scopes)
 
 
-def admit(
+async def admit(
     installation: Installation,
     request: Connection,
     plugin: str,
@@ -85,7 +99,7 @@ def admit(
 ) -> tuple[Tenant, Actor]:
     """Tenant, identity, enablement, permission: in that order, without touching the database."""
     tenant = resolve_tenant(installation, request)
-    actor = identify(installation, tenant, request)
+    actor = await identify(installation, tenant, request)
     if plugin in tenant.quarantined:
         raise PluginQuarantined(plugin)
     if plugin not in tenant.enabled:
@@ -94,7 +108,7 @@ def admit(
         if actor.kind == "guest":
             raise Unauthorised("Credentials are needed for this.")
         raise Forbidden(
-            f"This key does not have the permission {permission.name!r}.",
+            f"You do not have the permission {permission.name!r}.",
             code="missing-permission",
         )
     if tenant.placement == "moving" and request.scope.get("method") not in _SAFE:

@@ -75,7 +75,7 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         # Before the body is looked at: who may not do this learns nothing about it.
-        admitted = admit(installation, connection, declared.plugin, permission)
+        admitted = await admit(installation, connection, declared.plugin, permission)
         connection.scope["pss_admitted"] = admitted  # type: ignore[typeddict-unknown-key]
 
     async def endpoint(**arguments: Any) -> Response[Any]:

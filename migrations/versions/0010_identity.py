@@ -69,6 +69,12 @@ CREATE TABLE pss.signing_key (
   CONSTRAINT pk_signing_key PRIMARY KEY (key_id),
   CONSTRAINT ck_signing_key_state CHECK (state IN ('next', 'current', 'retired'))
 )""")
+    op.execute("""
+CREATE UNIQUE INDEX uq_signing_key_state ON pss.signing_key (state) WHERE state <> 'retired'""")
+    # Of no tenant: every process reads everything again, which is rare enough.
+    op.execute("""
+CREATE TRIGGER note_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON pss.signing_key
+FOR EACH STATEMENT EXECUTE FUNCTION pss.note_change()""")
     for table in ("role", "token_cutoff"):
         op.execute(f"""
 CREATE TRIGGER note_change AFTER INSERT OR UPDATE OR DELETE ON pss.{table}

@@ -39,6 +39,8 @@ class Actor:
     """Permission to what narrows it for this person, one of which must hold (``rights_of``)."""
     address: str = ""
     """Where the request came from."""
+    user_agent: str = ""
+    """What the program that sent it calls itself."""
 
     def may(self, permission: str) -> bool:
         """Whether the scopes include the permission (guests have none of their own)."""

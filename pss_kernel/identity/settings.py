@@ -58,3 +58,9 @@ class IdentitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Where the pages are that links in mails lead to; empty: the tenant's own first domain."""
     self_registration: bool = msgspec.field(default=False, name="passenger_accounts")
     """Whether people outside the staff may make accounts for themselves."""
+    token_minutes: Annotated[int, msgspec.Meta(ge=1, le=60)] = 10
+    """How long an access token lives."""
+    session_idle_hours: Annotated[int, msgspec.Meta(ge=1, le=720)] = 12
+    """Who has not been heard of for so long signs in again."""
+    session_days: Annotated[int, msgspec.Meta(ge=1, le=90)] = 7
+    """After so long everybody signs in again."""

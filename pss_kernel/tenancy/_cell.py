@@ -14,6 +14,7 @@ from typing import TypeVar
 import asyncpg
 
 from pss_kernel.auth import ApiKey
+from pss_kernel.auth._signing_store import READ, SigningKey, signing_key_of
 
 __all__ = ["Cell", "look"]
 
@@ -68,6 +69,8 @@ class Cell:
     keys: dict[str, tuple[ApiKey, ...]] = field(default_factory=dict)
     placements: dict[str, asyncpg.Record] = field(default_factory=dict)
     """Where each tenant lives; in the control cell alone."""
+    signing_keys: tuple[SigningKey, ...] = ()
+    """What tokens are signed with; in the control cell alone."""
     changed: frozenset[str] = frozenset()
     """The codes of those that may differ from what was known before."""
 
@@ -95,6 +98,7 @@ async def look(driver: asyncpg.Connection, known: Cell, *, placements: bool) -> 
         tenants=_without(known.tenants, codes) | {row["code"]: row for row in tenants},
         keys=_without(known.keys, codes) | _by_tenant(keys),
         placements=_without(known.placements, codes) | {row["tenant"]: row for row in placed},
+        signing_keys=known.signing_keys,
         changed=frozenset(codes),
     )
 
@@ -105,14 +109,17 @@ async def _whole(
     tenants = {row["code"]: row for row in await driver.fetch(_TENANTS)}
     keys = _by_tenant(await driver.fetch(_KEYS))
     placed = {}
+    signing_keys: tuple[SigningKey, ...] = ()
     if placements:
         placed = {row["tenant"]: row for row in await driver.fetch(_PLACEMENTS)}
+        signing_keys = tuple(signing_key_of(row) for row in await driver.fetch(READ))
     return Cell(
         snapshot=now["snapshot"],
         started=now["started"],
         tenants=tenants,
         keys=keys,
         placements=placed,
+        signing_keys=signing_keys,
         changed=frozenset({*tenants, *placed, *known.tenants, *known.placements}),
     )
 

@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from pss_kernel.auth import ApiKey
+from pss_kernel.auth._signing_store import SigningKey
 from pss_kernel.config import CONTROL_CELL
 from pss_kernel.errors import TenantUnknown, Unavailable
 from pss_kernel.keys._data_keys import WrappedKey
@@ -108,6 +109,11 @@ class Directory:
     def key(self, key_id: str) -> ApiKey | None:
         """A key that has not been revoked."""
         return self._snapshot.keys.get(key_id)
+
+    @property
+    def signing_keys(self) -> tuple[SigningKey, ...]:
+        """What tokens are signed with, the oldest first."""
+        return self._cells[CONTROL_CELL].signing_keys
 
     async def cell_of(self, code: str) -> str | None:
         """The cell that has been decided for a tenant, asked now; None where nothing was."""

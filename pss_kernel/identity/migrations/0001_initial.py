@@ -62,6 +62,7 @@ CREATE TABLE session (
   created_at timestamptz NOT NULL DEFAULT now(),
   used_at timestamptz NOT NULL DEFAULT now(),
   expires_at timestamptz NOT NULL,
+  token_expires_at timestamptz NOT NULL,
   address text NOT NULL,
   user_agent text NOT NULL,
   ended_at timestamptz,

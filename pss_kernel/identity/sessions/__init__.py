@@ -1,0 +1,1 @@
+"""Signing in and out: sessions, their access tokens and refresh tokens."""
