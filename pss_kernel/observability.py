@@ -8,8 +8,9 @@ import sys
 import structlog
 
 from pss_kernel.config import Config
+from pss_kernel.correlation import CurrentCorrelation, correlated, current_correlation
 
-__all__ = ["configure_logging"]
+__all__ = ["CurrentCorrelation", "configure_logging", "correlated", "current_correlation"]
 
 
 def configure_logging(config: Config) -> None:

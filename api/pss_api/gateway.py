@@ -7,13 +7,13 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 
 from pss_api.client import Proxies
 from pss_api.position import tell_position
 from pss_api.traffic import TrafficCounter
+from pss_kernel.correlation import correlated
 from pss_kernel.errors import TooSlow
 from pss_kernel.ids import new_id
 
@@ -67,13 +67,23 @@ def gateway(
                     headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        parent, state = _traced(scope)
+        with correlated(request_id, parent, state, request_id=request_id):
             await app(scope, _in_time(receive), send_with_id)
         if traffic is not None and "pss_admitted" in scope:
             tenant, _ = scope["pss_admitted"]  # type: ignore[typeddict-item]
             traffic.note(tenant, answered, time.monotonic() - started)
 
     return handle
+
+
+def _traced(scope: Scope) -> tuple[str, str]:
+    """The caller's trace context; two of one kind are as good as none (W3C, section 3.2)."""
+    parents = [value for name, value in scope["headers"] if name == b"traceparent"]
+    states = [value for name, value in scope["headers"] if name == b"tracestate"]
+    if len(parents) != 1:
+        return "", ""
+    return parents[0].decode("latin-1"), ",".join(one.decode("latin-1") for one in states)
 
 
 def _in_time(receive: Receive) -> Receive:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pss_kernel.correlation import current_correlation
 from pss_kernel.keys._secret import encode_secret
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ SELECT g.entry FROM unnest($1::text[]) WITH ORDINALITY AS g (entry, place) ORDER
 
 def audit_entry(uow: UnitOfWork, facts: Mapping[str, Any], reason: str) -> str:
     """The text of an entry, less what the database adds."""
+    current = current_correlation()
     entry = {
         **facts,
         "actor": uow.actor.label,
@@ -33,6 +35,7 @@ def audit_entry(uow: UnitOfWork, facts: Mapping[str, Any], reason: str) -> str:
         "address": uow.actor.address or None,
         "plugin": uow.plugin,
         "request": uow.correlation.correlation_id,
+        "trace": current.trace_id if current else None,
         "reason": reason or None,
     }
     return msgspec.json.encode(entry, enc_hook=encode_secret).decode()

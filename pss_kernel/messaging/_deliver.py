@@ -8,6 +8,7 @@ import msgspec
 import structlog
 
 from pss_kernel.auth import Actor
+from pss_kernel.correlation import correlated
 from pss_kernel.messaging._envelope import Envelope
 from pss_kernel.messaging._waiting import absent_plugins, set_aside
 from pss_kernel.persistence import Correlation, Freshness
@@ -75,8 +76,11 @@ async def deliver_to(installation: Installation, handler: Handler, envelope: Env
     actor = Actor("system", handler.name)
     correlation = Correlation(envelope.correlation_id, str(envelope.id))
     call = Call(installation, tenant, handler.plugin, handler.budget, subject=envelope.id)
-    with structlog.contextvars.bound_contextvars(
-        tenant=tenant.code, handler=handler.name, correlation_id=envelope.correlation_id
+    with correlated(
+        *(envelope.correlation_id, envelope.traceparent),
+        tenant=tenant.code,
+        handler=handler.name,
+        correlation_id=envelope.correlation_id,
     ):
         if handler.takes == "uow":
             async with installation.unit_of_work(

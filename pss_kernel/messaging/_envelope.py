@@ -25,3 +25,5 @@ class Envelope(msgspec.Struct, frozen=True):
     actor: str
     data: dict[str, Any]
     causation_id: str | None = None
+    traceparent: str | None = None
+    """The trace context (W3C) of what caused it."""

@@ -15,8 +15,11 @@ from sqlalchemy import text
 
 from pss_kernel.auth import Actor
 from pss_kernel.config import CONTROL_CELL
+from pss_kernel.correlation import correlated
 from pss_kernel.errors import TenantMoving, TenantUnknown
+from pss_kernel.ids import new_id
 from pss_kernel.messaging._waiting import give_back
+from pss_kernel.persistence import Correlation
 from pss_kernel.persistence._work import forget_old_keys
 from pss_kernel.plugin import Job
 from pss_kernel.resilience import Call
@@ -75,12 +78,21 @@ async def run_job(installation: Installation, tenant: Tenant, job: Job) -> None:
     """Run a job once, bound to the tenant."""
     actor = Actor("system", f"{job.plugin}.{job.name}")
     call = Call(installation, tenant, job.plugin, job.budget)
-    if job.takes == "work":
-        async with installation.work(tenant, actor, plugin=job.plugin) as work, call:
-            await job.function(work=work)
-    else:
-        async with installation.unit_of_work(tenant, actor, plugin=job.plugin) as uow, call:
-            await job.function(uow=uow)
+    correlation = Correlation(new_id("cor"))
+    with correlated(
+        correlation.correlation_id,
+        tenant=tenant.code,
+        job=f"{job.plugin}.{job.name}",
+        correlation_id=correlation.correlation_id,
+    ):
+        if job.takes == "work":
+            work = installation.work(tenant, actor, correlation, plugin=job.plugin)
+            async with work, call:
+                await job.function(work=work)
+        else:
+            unit = installation.unit_of_work(tenant, actor, correlation, plugin=job.plugin)
+            async with unit as uow, call:
+                await job.function(uow=uow)
 
 
 class JobRunner:

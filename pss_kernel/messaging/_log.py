@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pss_kernel.correlation import current_correlation
 from pss_kernel.ids import new_uuid7
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ SELECT '{OUTBOX_QUEUE}',
          'id', event_id, 'type', event_type, 'version', event_version, 'tenant', $9::text,
          'stream', stream, 'stream_version', stream_version,
          'occurred_at', to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-         'correlation_id', $6::text, 'causation_id', $7::text, 'actor', $8::text, 'data', data
+         'correlation_id', $6::text, 'causation_id', $7::text, 'actor', $8::text, 'data', data,
+         'traceparent', $10::text
        )::text, 'UTF8'),
        jsonb_build_object('content-type', 'application/json', 'correlation_id', $6::text)
 FROM appended
@@ -71,7 +73,7 @@ class EventBuffer:
         if not self._pending:
             return
         events = [event for event, _ in self._pending]
-        facts = uow.facts
+        facts, current = uow.facts, current_correlation()
         await uow.hot(
             _APPEND,
             [uuid.UUID(int=new_uuid7()) for _ in events],
@@ -83,6 +85,7 @@ class EventBuffer:
             facts["causation_id"],
             facts["actor"],
             facts["tenant"],
+            current.traceparent if current else None,
         )
         self.written += len(events)
         self._pending.clear()
