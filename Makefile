@@ -37,12 +37,14 @@ test: .venv/dev ## All tests
 faults: .venv/dev ## The fault tests alone, with fifty kills of each kind
 	PSS_TEST_KILLS=50 $(BIN)/pytest -n 2 --dist loadgroup tests/faults
 
-lint: .venv/dev ## Style, types, architecture, safe migrations
+lint: .venv/dev ## Style, types, architecture, safe migrations, weak spots
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
 	$(BIN)/lint-imports --config .importlinter.toml --no-logo
 	$(BIN)/pss migrate lint
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive pss_kernel api plugins sdk migrations
+	bash .ci/audit
 
 bench: .venv/dev ## Figures beside their limits, also in var/bench.json
 	@$(BIN)/python tests/benchmarks/run.py
