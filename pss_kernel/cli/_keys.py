@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pss_kernel.auth import create_api_key
+from pss_kernel.auth._keys import parse_api_key
 from pss_kernel.cli._context import (
     DataDir,
     Json,
@@ -18,6 +19,7 @@ from pss_kernel.cli._context import (
     with_installation,
 )
 from pss_kernel.errors import Invalid, NotFound
+from pss_kernel.identity.audit.writing import audit_as_owner
 from pss_kernel.installation import Installation
 from pss_kernel.tenancy._changing import tenant_transaction
 
@@ -62,9 +64,15 @@ def create(
         _check_scopes(installation, wanted)
         found = installation.directory.by_code(tenant)
         async with tenant_transaction(installation, found.code) as owner:
-            return await create_api_key(
+            made = await create_api_key(
                 owner, tenant=found.code, name=name, scopes=wanted, expires_at=expires
             )
+            facts = {"name": name, "scopes": wanted, "expires_at": expires}
+            parts = parse_api_key(made)
+            assert parts is not None
+            subject = f"key:{parts[0]}"
+            await audit_as_owner(owner, found.code, "api-key.created", subject, after=facts)
+            return made
 
     key = with_installation(work, data_dir)
     if json:
@@ -109,6 +117,7 @@ def revoke(
             return await _tenant_of(installation, key_id)
         async with tenant_transaction(installation, known.tenant) as owner:
             await owner.execute(_REVOKE, key_id)
+            await audit_as_owner(owner, known.tenant, "api-key.revoked", f"key:{key_id}")
         return known.tenant
 
     if with_installation(work, data_dir) is None:

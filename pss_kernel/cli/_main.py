@@ -39,7 +39,7 @@ def main() -> NoReturn:
     try:
         configure_logging(Config.from_environment())
         app = build()
-        who = origin.set(Origin(f"user:{_user()}", _typed(app, sys.argv[1:])))
+        who = origin.set(Origin(f"cli:{_user()}", _typed(app, sys.argv[1:])))
         try:
             app(prog_name="pss")
         finally:

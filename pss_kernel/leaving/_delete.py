@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import structlog
 
 from pss_kernel.errors import Conflict, Invalid, Problem, TenantUnknown
+from pss_kernel.identity.audit.writing import audit_as_owner
 from pss_kernel.leaving._alone import alone
 from pss_kernel.leaving._broker import messages_of
 from pss_kernel.leaving._drop import drop_everywhere
@@ -83,7 +84,16 @@ async def schedule_deletion(
         await installation.directory.refresh()
         await writers_gone(installation, code)
         await _park(installation, code)
+        await _audit(installation, code, "deletion-scheduled", {"due_at": due, "export": export})
     return due
+
+
+async def _audit(installation: Installation, code: str, what: str, after: Any) -> None:
+    """Where the tenant is within reach; one that is not is deleted or restored all the same."""
+    cell = await installation.directory.cell_of(code)
+    if cell in installation.cells:
+        async with installation.cells[cell].owner() as owner, owner.transaction():
+            await audit_as_owner(owner, code, f"tenant.{what}", code, after=after)
 
 
 async def _refuse(control: asyncpg.Connection, code: str) -> None:
@@ -129,6 +139,7 @@ async def restore_tenant(installation: Installation, code: str) -> None:
                 )
             await control.execute(_RESTORE, code)
             await owner.execute(_UNPARK, code)
+        await _audit(installation, code, "restored", None)
     await installation.directory.refresh()
 
 

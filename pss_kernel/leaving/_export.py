@@ -12,6 +12,7 @@ import asyncpg
 import msgspec
 
 from pss_kernel._version import __version__
+from pss_kernel.identity.audit.writing import audit_as_owner
 from pss_kernel.leaving._alone import locks_within_reason
 from pss_kernel.leaving._ddl import schema_script
 from pss_kernel.leaving._format import (
@@ -30,6 +31,7 @@ from pss_kernel.leaving._place import Writing, placed, write_sums
 from pss_kernel.leaving._protection import PROTECTED, protection_of
 from pss_kernel.leaving._readme import readme
 from pss_kernel.leaving._revisions import made_by
+from pss_kernel.tenancy._changing import tenant_transaction
 from pss_kernel.tenancy._contents import (
     Fingerprint,
     TenantTable,
@@ -80,6 +82,8 @@ async def export_tenant(
     """
     tenant = installation.directory.by_code(code)
     with placed(target) as folder, locks_within_reason(code):
+        async with tenant_transaction(installation, code, leaving=True) as owner:
+            await audit_as_owner(owner, code, "tenant.exported", code)
         async with installation.cell(tenant).owner() as owner:
             await _hold_still(owner, tenant)
             async with owner.transaction(isolation="repeatable_read", readonly=True):

@@ -13,6 +13,7 @@ import msgspec
 
 from pss_kernel.config import CONTROL_CELL
 from pss_kernel.errors import Conflict, Invalid
+from pss_kernel.identity.audit.writing import audit_as_owner
 from pss_kernel.leaving._alone import alone, changing
 from pss_kernel.leaving._drop import drop_contents, drop_everywhere
 from pss_kernel.leaving._export import ENVELOPES, OUTBOXES, Report
@@ -230,6 +231,8 @@ async def _load_into(
             if (place := folder_of(installation.registry, one.name)) is not None
         },
     )
+    # The export says of every plugin how it was, those included that migrations enable.
+    await owner.execute("DELETE FROM pss.tenant_plugin WHERE tenant = $1", target.code)
     await loading.tables(manifest)
     await set_sequences(owner, target.schema, manifest.identity_counters)
     # The kernel's migrations have said what every tenant has; the export says it as it was.
@@ -239,6 +242,11 @@ async def _load_into(
     await grant_plugins(owner, installation.registry, database.roles, target.code)
     await grant_identity(owner, installation.registry, database.roles, target.code)
     await owner.execute(JOIN.format(tenants=database.roles.tenants, role=target.role))
+    await audit_as_owner(
+        *(owner, target.code, "tenant.imported", target.code),
+        before={"tenant": manifest.tenant.code, "exported_at": manifest.exported_at},
+        after={"tenant": target.code, "cell": target.cell},
+    )
 
 
 async def _serve(control: asyncpg.Connection, code: str, domains: list[str]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from pss_kernel.errors import Conflict, Invalid
+from pss_kernel.identity.audit.writing import audit_as_owner
 from pss_kernel.leaving._alone import changing
 from pss_kernel.leaving._export import export_tables
 from pss_kernel.leaving._revisions import made_by
@@ -81,6 +82,11 @@ def plugins_to_purge(
             code="nothing-to-uninstall",
             mend=f"See 'pss tenant show {tenant.code}'.",
         )
+    if name == IDENTITY:
+        raise Conflict(
+            f"Every tenant has the plugin {name!r}: without it nobody could sign in.",
+            code="plugin-built-in",
+        )
     registry = installation.registry
     needing = (
         [one for one in registry.dependents(name) if one in tenant.plugins]
@@ -142,6 +148,11 @@ async def purge_plugin(
         role = database.roles.plugin(code, name)
         if role in await plugin_roles(owner, database.roles, code):
             await owner.execute(_ROLE.format(role=role, schema=tenant.schema))
+        await audit_as_owner(
+            *(owner, code, "plugin.uninstalled", name),
+            before={"tables": sorted(tables)},
+            after={"exported_rows": rows if exported else None},
+        )
     await installation.directory.refresh()
     return Purged(name, tuple(sorted(tables)), rows, exported)
 

@@ -8,7 +8,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from pss_kernel.errors import Conflict, Invalid, Problem, Unavailable
 from pss_kernel.persistence._database import disconnected
 
-__all__ = ["database_problem"]
+__all__ = ["database_problem", "said"]
 
 
 def database_problem(error: BaseException) -> Problem | None:
@@ -27,6 +27,11 @@ def database_problem(error: BaseException) -> Problem | None:
             return _said(cause)
         cause = cause.__cause__
     return None
+
+
+def said(error: asyncpg.PostgresError) -> str:
+    """What the database said, without its DETAIL: there may be people's values in it."""
+    return f"{error.args[0]} ({error.sqlstate})"
 
 
 def _said(error: asyncpg.PostgresError) -> Problem | None:

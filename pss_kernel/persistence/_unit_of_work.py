@@ -19,7 +19,7 @@ from pss_kernel.errors import (
 )
 from pss_kernel.hooks._dispatch import call_hook
 from pss_kernel.hooks._spec import HookSpec
-from pss_kernel.identity.audit import audit_entry, write_audit
+from pss_kernel.identity.audit.writing import audit_entry, write_audit
 from pss_kernel.keys._persons import erase_persons, seal_persons, unseal_persons
 from pss_kernel.messaging._log import EventBuffer
 from pss_kernel.persistence._binding import Binding
@@ -195,7 +195,10 @@ class UnitOfWork:
         """Erase the keys of people for good; gives those that had not been erased before."""
         self._refuse_to_write("erase_persons")
         async with self.acting(KERNEL):
-            return await erase_persons(self, subjects)
+            erased = await erase_persons(self, subjects)
+        for subject in erased:
+            self.audit("person.erased", subject)
+        return erased
 
     async def now(self) -> datetime:
         """The database's time, at which this transaction began."""

@@ -24,6 +24,8 @@ from tenacity import (
 )
 
 from pss_kernel.errors import Conflict
+from pss_kernel.identity.audit.writing import audit_as_owner
+from pss_kernel.persistence._database_problem import said
 from pss_kernel.persistence._migrations import Revision
 from pss_kernel.rollout._pending import LIVE, Batch, Catalogue
 from pss_kernel.rollout._statements import parsed, split
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from pss_kernel.persistence._database import Roles
     from pss_kernel.tenancy import Tenant
 
-__all__ = ["Limits", "MigrationHalted", "TenantMigration", "patiently", "said"]
+__all__ = ["Limits", "MigrationHalted", "TenantMigration", "patiently"]
 
 T = TypeVar("T")
 
@@ -136,12 +138,12 @@ class TenantMigration:
                 )
                 for plugin, revisions in batch.items():
                     await self._apply(plugin, revisions)
-                await self._record(batch)
                 # New tables are a plugin's own only when its role is given them.
                 granted = (self.owner, self.catalogue.registry, self.roles, self.tenant.code)
                 await grant_plugins(*granted)
                 if IDENTITY in batch:
                     await grant_identity(*granted)
+                await self._record(batch, ledger)
         return ledger | {plugin: done[-1].revision for plugin, done in batch.items()}
 
     async def _apply(self, plugin: str, revisions: tuple[Revision, ...]) -> None:
@@ -150,7 +152,7 @@ class TenantMigration:
             for statement in revision.statements:
                 await self.owner.execute(statement)
 
-    async def _record(self, batch: Batch) -> None:
+    async def _record(self, batch: Batch, ledger: dict[str, str | None]) -> None:
         await self.owner.execute(
             _DONE,
             self.tenant.code,
@@ -158,6 +160,12 @@ class TenantMigration:
             [revisions[-1].revision for revisions in batch.values()],
             [self.catalogue.versions[plugin] for plugin in batch],
         )
+        for plugin, revisions in batch.items():
+            await audit_as_owner(
+                *(self.owner, self.tenant.code, "plugin.migrated", plugin),
+                before={"revision": ledger.get(plugin)},
+                after={"revision": revisions[-1].revision},
+            )
 
     async def _alone(self, plugin: str, revision: Revision) -> None:
         """One revision outside a transaction."""
@@ -173,8 +181,9 @@ class TenantMigration:
                     await self.owner.execute("RESET lock_timeout; SET search_path = ''")
         async with self.owner.transaction():
             await self.lock()
-            if self.catalogue.next_concurrent(await self.ledger()) == (plugin, revision):
-                await self._record({plugin: (revision,)})
+            ledger = await self.ledger()
+            if self.catalogue.next_concurrent(ledger) == (plugin, revision):
+                await self._record({plugin: (revision,)}, ledger)
 
     async def _concurrently(self, sql: str) -> None:
         """A statement that may have been done before, wholly or half-way, by one that died."""
@@ -218,8 +227,3 @@ async def patiently(step: Callable[[], Awaitable[T]]) -> T:
         with attempt:
             return await step()
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
-
-
-def said(error: asyncpg.PostgresError) -> str:
-    """What the database said, without its DETAIL: there may be people's values in it."""
-    return f"{error.args[0]} ({error.sqlstate})"

@@ -8,7 +8,8 @@ from typing import Any
 
 import asyncpg
 
-from pss_kernel.rollout._apply import MigrationHalted, TenantMigration, patiently, said
+from pss_kernel.persistence._database_problem import said
+from pss_kernel.rollout._apply import MigrationHalted, TenantMigration, patiently
 from pss_kernel.rollout._statements import Lock, split
 
 __all__ = ["Observed", "dry_run"]

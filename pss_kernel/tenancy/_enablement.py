@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from pss_kernel.errors import Conflict, Invalid
+from pss_kernel.identity.audit.writing import audit_as_owner
+from pss_kernel.persistence._database_problem import said
 from pss_kernel.tenancy._changing import changing, database_of, tenant_transaction, writers_gone
 from pss_kernel.tenancy._secret_settings import setting_errors
 from pss_kernel.tenancy._tables import STATE, MigrationFailed, migrate_plugin
@@ -70,6 +72,7 @@ async def enable_plugins(
             if newly:
                 async with changing(installation, database, owner, code):
                     await owner.execute(_ENABLING, code, newly)
+                    await _audit_states(owner, known, newly, "enabling")
             for at in names:
                 folder, given = registry.migrations_of(at), settings.get(at)
                 async with changing(installation, database, owner, code):
@@ -81,12 +84,12 @@ async def enable_plugins(
     except asyncpg.PostgresError as error:
         if not at:
             raise
-        await _mark_failed(installation, code, at, str(error))
+        await _mark_failed(installation, code, at, said(error))
         for one in names[names.index(at) + 1 :]:
             if one in newly and at in registry.closure([one]):
                 await _mark_failed(installation, code, one, f"It needs {at!r}, which failed.")
         raise MigrationFailed(
-            f"The tables of the plugin {at!r} could not be made for {code!r}: {error}.",
+            f"The tables of the plugin {at!r} could not be made for {code!r}: {said(error)}.",
             mend="Nothing of it was kept; mend the plugin and enable it again.",
         ) from error
     await installation.directory.refresh()
@@ -97,6 +100,9 @@ async def _mark_failed(installation: Installation, code: str, name: str, reason:
     """The plugin does not serve this tenant until it is enabled again, and says why."""
     async with tenant_transaction(installation, code) as owner:
         await owner.execute(STATE, code, name, "failed", None, None, reason, None)
+        await audit_as_owner(
+            *(owner, code, "plugin.enabling-failed", name), after={"state": "failed"}, reason=reason
+        )
     await installation.directory.refresh()
 
 
@@ -132,6 +138,7 @@ async def disable_plugin(
     names = [*first, name]
     async with tenant_transaction(installation, code) as owner:
         await owner.execute(_DISABLING, code, names, list(ENDING))
+        await _audit_states(owner, tenant, names, "disabling")
     await installation.directory.refresh()
     await writers_gone(installation, code)
     async with tenant_transaction(installation, code) as owner:
@@ -144,6 +151,21 @@ async def disable_plugin(
             mend="Find out who enables it; then disable it again.",
         )
     return names
+
+
+async def _audit_states(
+    owner: asyncpg.Connection, tenant: Tenant, names: list[str], state: str
+) -> None:
+    for name in names:
+        known = tenant.plugins.get(name)
+        action = "plugin.disabled" if state == "disabling" else "plugin.enabled"
+        if known is not None and known.state == "quarantined" and state == "enabling":
+            action = "plugin.released"
+        await audit_as_owner(
+            *(owner, tenant.code, action, name),
+            before={"state": known.state if known else None},
+            after={"state": state},
+        )
 
 
 def needing(installation: Installation, tenant: Tenant, name: str) -> list[str]:

@@ -18,6 +18,7 @@ import asyncpg
 import msgspec
 
 from pss_kernel.errors import Conflict, Problem, Unavailable
+from pss_kernel.identity.audit.writing import audit_as_owner
 from pss_kernel.tenancy import _move_record as record
 from pss_kernel.tenancy._directory import SEEN_EVERYWHERE_SECONDS
 from pss_kernel.tenancy._move_copy import Copied, Report, copy_tables, drop_copy, prepare
@@ -117,6 +118,11 @@ async def abort_move(installation: Installation, code: str) -> str:
         await _go_on_there(installation, control, code)
         async with record.opened(installation, control, code, found) as move:
             await drop_copy(move.there, code, move.target.roles)
+            await audit_as_owner(
+                *(move.here, code, "tenant.move-undone", code),
+                before={"target": found["target"]},
+                after={"cell": found["source"]},
+            )
             await record.forget(move)
     source: str = found["source"]
     return source
@@ -197,6 +203,11 @@ async def _follow_up(move: Move, answer: Moved, report: Report) -> None:
     await asyncio.sleep(SEEN_EVERYWHERE_SECONDS)
     answer.events += await take_events(move)
     await drop_copy(move.here, move.code, move.source.roles, keep_tables=answer.kept_source)
+    await audit_as_owner(
+        *(move.there, move.code, "tenant.moved", move.code),
+        before={"cell": answer.source},
+        after={"cell": answer.target},
+    )
     await record.forget(move)
     await move.installation.directory.refresh()
     report(f"emptying {answer.source}", 1, 1)

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from pss_kernel.errors import Conflict, Invalid, TenantUnknown
+from pss_kernel.identity.audit.writing import audit_as_owner
 from pss_kernel.plugin import TenantFiles
 from pss_kernel.tenancy._changing import tenant_transaction
 from pss_kernel.tenancy._enablement import ENDING, disable_plugin, enable_plugins
@@ -180,6 +181,11 @@ async def _load(
         sentence: str = await files.load(uow, paths, progress)
     async with tenant_transaction(installation, code) as owner:
         await owner.execute(_REMEMBER, code, files.plugin, files.name, digest)
+        names = [str(path.name) for path in paths]
+        await audit_as_owner(
+            *(owner, code, "tenant.files-loaded", f"{files.plugin}.{files.name}"),
+            after={"files": names, "sha256": digest.hex()},
+        )
     progress(1, 1)
     return sentence
 

@@ -11,6 +11,7 @@ import msgspec
 
 from pss_kernel.config import CONTROL_CELL
 from pss_kernel.errors import Conflict, Invalid
+from pss_kernel.identity.audit.writing import audit_as_owner, differences
 from pss_kernel.tenancy._changing import (
     changing,
     configured,
@@ -49,6 +50,10 @@ _PLACE = """
 INSERT INTO pss.placement (tenant, cell) VALUES ($1, $2) ON CONFLICT (tenant) DO NOTHING
 """
 _PLACED = "SELECT cell, state FROM pss.placement WHERE tenant = $1"
+_FACTS = """
+SELECT name, currency, time_zone, locales, brand::text AS brand, strict_plugins
+FROM pss.tenant WHERE code = $1
+"""
 _TENANT = """
 INSERT INTO pss.tenant (code, name, schema_name, role, currency, time_zone, locales, brand,
   strict_plugins)
@@ -91,14 +96,11 @@ async def create_tenant(
         await owner.execute(_PLACE, code, cell)
         cell, state = await owner.fetchrow(_PLACED, code)
         refuse_leaving(code, state)
-        await _set_domains(
-            owner,
-            code,
-            [domain.lower() for domain in domains],
-            installation.config.base_domain.lower(),
-        )
+        wanted = sorted(domain.lower() for domain in domains)
+        had = await _set_domains(owner, code, wanted, installation.config.base_domain.lower())
     database = configured(installation, code, cell)
     async with database.owner() as owner, changing(installation, database, owner, code):
+        before = await _facts(owner, code, had)
         await owner.execute(CREATE.format(role=role, app=roles.app, schema=schema))
         await owner.execute(
             _TENANT,
@@ -117,6 +119,7 @@ async def create_tenant(
         await migrate_plugin(owner, installation, code, IDENTITY, accounts, None)
         await owner.execute(JOIN.format(tenants=roles.tenants, role=role))
         unused = [] if strict_plugins else await plugin_roles(owner, roles, code)
+        await _audit(owner, code, before, await _facts(owner, code, wanted))
     await installation.directory.refresh()
     if unused:  # the switch was turned off; who has not seen it yet acts as these roles
         await writers_gone(installation, code)
@@ -125,9 +128,29 @@ async def create_tenant(
     return installation.directory.by_code(code)
 
 
+async def _facts(owner: asyncpg.Connection, code: str, domains: list[str]) -> dict[str, Any] | None:
+    """What is known of the tenant itself; None before there is one."""
+    row = await owner.fetchrow(_FACTS, code)
+    if row is None:
+        return None
+    return {**row, "brand": msgspec.json.decode(row["brand"]), "domains": domains}
+
+
+async def _audit(
+    owner: asyncpg.Connection, code: str, before: dict[str, Any] | None, after: Any
+) -> None:
+    if before is None:
+        await audit_as_owner(owner, code, "tenant.created", code, after=after)
+    elif before != after:
+        was, is_now = differences(before, after)
+        await audit_as_owner(owner, code, "tenant.changed", code, before=was, after=is_now)
+
+
 async def _set_domains(
     owner: asyncpg.Connection, code: str, domains: list[str], base_domain: str
-) -> None:
+) -> list[str]:
+    """Give it exactly these host names; those that it had."""
+    had = await owner.fetch("SELECT host FROM pss.tenant_domain WHERE tenant = $1", code)
     for domain in domains:
         label, _, rest = domain.partition(".")
         if rest == base_domain and label.replace("-", "_") != code:
@@ -151,3 +174,4 @@ async def _set_domains(
         "INSERT INTO pss.tenant_domain (host, tenant) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         [(domain, code) for domain in domains],
     )
+    return sorted(row["host"] for row in had)

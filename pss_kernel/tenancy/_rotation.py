@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pss_kernel.errors import Conflict
+from pss_kernel.identity.audit.writing import audit_as_owner
 from pss_kernel.keys._data_keys import DataKeys, fresh_key, rewrapped
 from pss_kernel.keys._keyring import read_keys
 from pss_kernel.keys._secret import MASK
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Rotated", "erase_tenant_keys", "rewrap_tenant", "rotate_tenants"]
 
 _BATCH = 500
-_ROTATION = Origin(source="key rotation")
+_ROTATION = "key rotation"
 """The history of settings leaves out what has this source: no value changes."""
 
 Report = Callable[[str, int, int], None]
@@ -120,7 +121,7 @@ async def rotate_tenants(
 async def _begin(installation: Installation, code: str) -> bool | None:
     """Make the new key the current one; True where a rotation was under way, None for no key."""
     masters = installation.keyring.masters
-    token = origin.set(_ROTATION)
+    token = origin.set(Origin(origin.get().actor, _ROTATION))
     try:
         async with tenant_transaction(installation, code, leaving=True) as owner:
             keys = await read_keys(owner, code)
@@ -132,6 +133,11 @@ async def _begin(installation: Installation, code: str) -> bool | None:
             made = await asyncio.to_thread(fresh_key, masters, code, number)
             await owner.execute(_RETIRE, code)
             await owner.execute(_ADD, code, made.number, made.master, made.wrapped)
+            await audit_as_owner(
+                *(owner, code, "keys.rotated", code),
+                before={"key": number - 1},
+                after={"key": number},
+            )
     finally:
         origin.reset(token)
     await installation.directory.refresh()
@@ -141,7 +147,7 @@ async def _begin(installation: Installation, code: str) -> bool | None:
 async def _finish(
     installation: Installation, code: str, report: Report, *, resumed: bool
 ) -> Rotated:
-    token = origin.set(_ROTATION)
+    token = origin.set(Origin(origin.get().actor, _ROTATION))
     try:
         settings, keys = await _reseal_settings(installation, code)
         assert keys.current is not None
@@ -250,6 +256,11 @@ async def rewrap_tenant(installation: Installation, code: str, *, every: bool = 
                 made = await asyncio.to_thread(rewrapped, masters, code, key)
                 await owner.execute(_WRAPPED, code, key.number, made.master, made.wrapped)
                 count += 1
+        if count:
+            await audit_as_owner(
+                *(owner, code, "keys.rewrapped", code),
+                after={"keys": count, "master": masters.current},
+            )
     return count
 
 
@@ -257,5 +268,8 @@ async def erase_tenant_keys(installation: Installation, code: str) -> int:
     """Erase a tenant's data keys: its secrets and all personal data are unreadable for good."""
     async with tenant_transaction(installation, code, leaving=True) as owner:
         rows = await owner.fetch(_ERASE, code)
+        erased = sorted(row["number"] for row in rows)
+        if erased:
+            await audit_as_owner(owner, code, "keys.erased", code, after={"keys": erased})
     await installation.directory.refresh()
     return len(rows)

@@ -12,7 +12,11 @@ import msgspec
 from pss_kernel.errors import Conflict, Invalid, PluginNotEnabled
 from pss_kernel.tenancy._changing import tenant_transaction
 from pss_kernel.tenancy._secret_settings import setting_errors
-from pss_kernel.tenancy._settings_store import settings_to_store, stored_settings
+from pss_kernel.tenancy._settings_store import (
+    audit_settings,
+    settings_to_store,
+    stored_settings,
+)
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -76,6 +80,7 @@ async def change_settings(
             installation.keyring, owner, code, declared, wanted, keep=False
         )
         changed = await owner.fetchval(_SET, code, plugin, text)
+        await audit_settings(owner, code, plugin, stored, text)
     await installation.directory.refresh()
     return changed is not None
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import msgspec
 
+from pss_kernel.identity.audit.writing import audit_as_owner, differences
 from pss_kernel.keys._keyring import Keyring, make_key, read_keys
 from pss_kernel.keys._secret import Secret
 from pss_kernel.plugin import Plugin
 from pss_kernel.tenancy._secret_settings import (
     carried_over,
     has_secrets,
+    masked,
     seal_settings,
     with_secrets,
 )
@@ -20,7 +22,7 @@ from pss_kernel.tenancy._secret_settings import (
 if TYPE_CHECKING:
     from pss_kernel.keys._data_keys import DataKeys
 
-__all__ = ["keys_now", "settings_to_store", "stored_settings"]
+__all__ = ["audit_settings", "keys_now", "settings_to_store", "stored_settings"]
 
 _STORED = """
 SELECT settings::text AS settings FROM pss.tenant_plugin WHERE tenant = $1 AND plugin = $2
@@ -61,6 +63,17 @@ async def stored_settings(
         return None
     found: dict[str, Any] = msgspec.json.decode(text)
     return found
+
+
+async def audit_settings(
+    owner: asyncpg.Connection, code: str, plugin: str, before: dict[str, Any], after: str
+) -> None:
+    """Note which settings differ from before, with asterisks for every secret."""
+    was, is_now = differences(before, msgspec.json.decode(after))
+    if was or is_now:
+        await audit_as_owner(
+            *(owner, code, "settings.changed", plugin), before=masked(was), after=masked(is_now)
+        )
 
 
 async def keys_now(keyring: Keyring, owner: asyncpg.Connection, code: str) -> DataKeys:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from pss_kernel.errors import Conflict
+from pss_kernel.identity.audit.writing import audit_as_owner
 from pss_kernel.persistence._migrations import pending, replay
 from pss_kernel.tenancy._changing import tenant_transaction
 from pss_kernel.tenancy._rights import grant_identity, grant_plugins
-from pss_kernel.tenancy._settings_store import settings_to_store
+from pss_kernel.tenancy._settings_store import audit_settings, settings_to_store, stored_settings
 from pss_kernel.tenancy._tenant import IDENTITY, KERNEL
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ async def migrate_plugin(
     await replay(owner, waiting, f"t_{code}")
     plugin = installation.registry.plugins.get(name)
     stored = None
+    had = None
     if settings is not None and plugin is not None:
+        had = await stored_settings(owner, code, name)
         stored = await settings_to_store(installation.keyring, owner, code, plugin, settings)
     await owner.execute(
         STATE,
@@ -84,3 +87,11 @@ async def migrate_plugin(
     await grant_plugins(owner, installation.registry, roles, code)
     if name == IDENTITY:
         await grant_identity(owner, installation.registry, roles, code)
+    if waiting:
+        await audit_as_owner(
+            *(owner, code, "plugin.migrated", name),
+            before={"revision": row["revision"] if row else None},
+            after={"revision": waiting[-1].revision},
+        )
+    if stored is not None:
+        await audit_settings(owner, code, name, had or {}, stored)

@@ -92,9 +92,15 @@ async def test_the_way_back(elsewhere: TestKit, either: TestKit, tmp_path: Path)
     tenant, before = await _exported(elsewhere, tmp_path / "out")
     await import_tenant(either.installation, tmp_path / "out", before)
     after = await export_tenant(either.installation, tenant.code, tmp_path / "again")
-    assert [(one.name, one.sha256, one.fingerprint) for one in before.tables] == [
-        (one.name, one.sha256, one.fingerprint) for one in after.tables
-    ]
+    first, second = (
+        [
+            (one.name, one.sha256, one.fingerprint)
+            for one in manifest.tables
+            if one.name != "audit_entry"  # says that it was imported and exported
+        ]
+        for manifest in (before, after)
+    )
+    assert first == second
     assert before.identity_counters == after.identity_counters
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import sys
@@ -128,6 +129,26 @@ def test_from_plan_to_status(migrate: Commands, tenants: list[str]) -> None:
     assert (0, True) == (code, "is done" in out)
     for command in (["plan", *only], ["run", *only], ["run", "--dry-run", *only]):
         assert (0, "Nothing is pending.\n") == migrate(*command)[:2]
+
+
+async def test_each_tenant_says_who_migrated_it(
+    migrate: Commands, tenants: list[str], installation: Installation
+) -> None:
+    """The trail of each has the revisions before and after, once for a run; not for a dry one."""
+    migrate.install("2", _TABLE, _COLUMN)
+    for more in (["--dry-run"], ["--watch", "0"]):
+        arguments = ["run", "--plugin", migrate.name, "--tenant", tenants[0], *more]
+        assert 0 == (await asyncio.to_thread(migrate, *arguments))[0]
+    async with installation.database.owner() as owner:
+        entries = await owner.fetch(
+            f"SELECT entry FROM t_{tenants[0]}.audit_entry "
+            "WHERE action = 'plugin.migrated' AND subject = $1 ORDER BY position",
+            migrate.name,
+        )
+    first, second = (json.loads(row["entry"]) for row in entries)
+    assert ({"revision": None}, {"revision": "0001"}) == (first["before"], first["after"])
+    assert ({"revision": "0001"}, {"revision": "0002"}) == (second["before"], second["after"])
+    assert ("pss migrate run", True) == (second["source"], second["actor"].startswith("cli:"))
 
 
 def test_a_halted_run_says_so(migrate: Commands, tenants: list[str]) -> None:

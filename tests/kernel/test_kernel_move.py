@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 import uuid
 from collections.abc import AsyncIterator
@@ -30,6 +31,7 @@ from pss_kernel.tenancy import _move as moving
 from pss_kernel.tenancy._contents import fingerprint, sequence_values, tables_of
 from pss_kernel.tenancy._enablement import disable_plugin, enable_plugins
 from pss_kernel.tenancy._move import abort_move, move_tenant
+from pss_kernel.tenancy._origin import Origin, origin
 from pss_kernel.tenancy._provision import create_tenant
 from pss_kernel.testing import TestKit
 from pss_notes import store
@@ -66,6 +68,7 @@ async def _contents(kit: TestKit, tenant: Tenant, cell: str) -> dict[str, Any]:
         found: dict[str, Any] = {
             table.name: await fingerprint(owner, tenant.schema, table)
             for table in await tables_of(owner, tenant.schema)
+            if table.name != "audit_entry"  # says that it has moved
         }
         found["counted"] = await sequence_values(owner, tenant.schema) if found else {}
         return found
@@ -102,7 +105,8 @@ async def test_everything_arrives(kit: TestKit) -> None:
     moved = await move_tenant(kit.installation, "wanderer", "east")
     assert moved is not None
     assert ("default", "east", 3) == (moved.source, moved.target, moved.events)
-    assert 7 == moved.rows  # three notes with their events, and a trace
+    trail = sum(table.rows for table in moved.tables if table.name == "audit_entry")
+    assert 7 == moved.rows - trail  # three notes with their events, and a trace
     assert before == await _contents(kit, tenant, "east")
     assert plugins == await _rows(kit, "east", _PLUGINS, "wanderer")
     assert [(0,)] == await _rows(kit, "default", _LEFT, "wanderer")
@@ -117,6 +121,29 @@ async def test_everything_arrives(kit: TestKit) -> None:
     async with kit.unit_of_work(tenant) as uow:  # the snapshot of before finds its way, too
         assert 4 == len(await store.traces(uow, "index"))
     assert (await move_tenant(kit.installation, "wanderer", "east")) is None
+
+
+async def test_the_trail_goes_along(kit: TestKit) -> None:
+    """Its entries arrive as they were, and then say from where to where it moved, and who."""
+    tenant = await _tenant(kit, "traced")
+    trail = f"SELECT position, entry, digest FROM {tenant.schema}.audit_entry ORDER BY position"
+    before = await _rows(kit, "default", trail)
+    typed = origin.set(Origin("cli:somebody", "pss tenant move"))
+    await move_tenant(kit.installation, "traced", "east")
+    origin.reset(typed)
+    *rest, (position, text, digest) = await _rows(kit, "east", trail)
+    assert before == rest
+    entry = msgspec.json.decode(text)
+    assert {
+        "position": len(before) + 1,
+        "action": "tenant.moved",
+        "actor": "cli:somebody",
+        "source": "pss tenant move",
+        "before": {"cell": "default"},
+        "after": {"cell": "east"},
+    }.items() <= entry.items()
+    assert position == entry["position"]
+    assert digest == hashlib.sha256(before[-1][2] + text.encode()).digest()
 
 
 async def test_there_and_back(kit: TestKit) -> None:

@@ -95,7 +95,10 @@ async def load_schedule(
         await uow.hot(SAVE_FILE, name, source, zlib.compress(content), end)
     if source == "tenant":
         await uow.hot(FORGET_FILES, list(files))
-    return await _bring_up_to_date(uow, today, end, progress)
+    report = await _bring_up_to_date(uow, today, end, progress)
+    counts = {name: getattr(report, name) for name in ("flights", "added", "changed", "withdrawn")}
+    uow.audit("inventory.schedule-loaded", source, after={"files": sorted(files), **counts})
+    return report
 
 
 async def extend_schedule(uow: UnitOfWork) -> LoadReport | None:

@@ -1,5 +1,6 @@
 """Loading schedules again and again."""
 
+import json
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,20 @@ async def test_loading_again_changes_nothing(airline: Any, load: Any, network: A
     """The second load of one file finds nothing to do."""
     report = await load(airline, *network)
     assert (44, 0, 0, 0) == (report.flights, report.added, report.changed, report.withdrawn)
+
+
+async def test_the_audit_trail_says_what_was_loaded(
+    installation: Any, airline: Any, network: Any
+) -> None:
+    """The files and how many flights came of them, whichever way they were given."""
+    async with installation.cell(airline).owner() as owner:
+        entries = await owner.fetch(
+            f"SELECT entry FROM {airline.schema}.audit_entry "
+            "WHERE action = 'inventory.schedule-loaded'"
+        )
+    (entry,) = (json.loads(row["entry"]) for row in entries)
+    assert ("tenant", ["test.ssim"]) == (entry["subject"], entry["after"]["files"])
+    assert entry["after"]["flights"] == entry["after"]["added"] > 0
 
 
 async def test_new_times_move_the_flight_and_keep_its_passengers(

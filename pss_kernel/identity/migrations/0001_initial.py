@@ -166,11 +166,7 @@ CREATE TABLE audit_entry (
 CREATE FUNCTION chain_audit_entry() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE before record;
 BEGIN
-  -- Brought here as it was, from another cluster or an export.
-  IF NEW.digest IS NOT NULL AND pg_has_role(current_user,
-       (SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'MEMBER') THEN
-    RETURN NEW;
-  END IF;
+  -- Whoever brings rows as they were, from another cluster or an export, lets this sleep.
   PERFORM pg_advisory_xact_lock(hashtextextended('audit ' || TG_TABLE_SCHEMA, 0));
   EXECUTE format('SELECT position, digest FROM %I.audit_entry ORDER BY position DESC LIMIT 1',
                  TG_TABLE_SCHEMA) INTO before;

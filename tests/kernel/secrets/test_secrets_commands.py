@@ -175,7 +175,7 @@ def test_who_and_by_what(pss: Pss, tenant: Tenant) -> None:
     (latest, *_) = json.loads(pss("settings", "history", *at, "--json")[1])["data"]
     assert ("limit", 1, 2) == tuple(latest[one] for one in ("setting", "before", "after"))
     assert "pss settings set" == latest["source"]
-    assert latest["actor"].startswith("user:")
+    assert latest["actor"].startswith("cli:")
     _, out, _ = pss("settings", "history", *at, "--limit", "1")
     assert "guarded.limit" in out
     assert "pss settings set" in out
