@@ -82,11 +82,6 @@ def plugins_to_purge(
             code="nothing-to-uninstall",
             mend=f"See 'pss tenant show {tenant.code}'.",
         )
-    if name == IDENTITY:
-        raise Conflict(
-            f"Every tenant has the plugin {name!r}: without it nobody could sign in.",
-            code="plugin-built-in",
-        )
     registry = installation.registry
     needing = (
         [one for one in registry.dependents(name) if one in tenant.plugins]

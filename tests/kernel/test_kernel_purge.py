@@ -99,8 +99,6 @@ async def test_while_it_serves(kit: TestKit) -> None:
     assert "plugin-not-disabled" == caught.value.code
     with pytest.raises(Invalid, match="nothing of the plugin"):
         plugins_to_purge(kit.installation, tenant, "kernel")
-    with pytest.raises(Conflict, match="Every tenant has"):
-        plugins_to_purge(kit.installation, tenant, "identity", cascade=True)
     for name in plugins_to_purge(kit.installation, tenant, "notes", cascade=True):
         await purge_plugin(kit.installation, tenant.code, name, None)
     assert _KERNELS == await _tables(kit, tenant)
