@@ -8,7 +8,8 @@ from typing import Any
 from litestar.connection import ASGIConnection
 
 from pss_api.bearer import bearer_of
-from pss_kernel.auth import Actor, match_api_key, scopes_of
+from pss_api.key_holder import holder_of, refuse_key_in_url
+from pss_kernel.auth import Actor
 from pss_kernel.auth._tokens import looks_like_token
 from pss_kernel.errors import (
     BadRequest,
@@ -22,8 +23,9 @@ from pss_kernel.errors import (
 from pss_kernel.installation import Installation
 from pss_kernel.plugin import Permission
 from pss_kernel.tenancy import Tenant
+from pss_kernel.tenancy._test_mode import admitted_to
 
-__all__ = ["admit", "identify", "resolve_tenant"]
+__all__ = ["admit", "identify"]
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 _SAFE = {"GET", "HEAD", "OPTIONS"}  # RFC 9110: they ask, and change nothing
@@ -32,8 +34,9 @@ _SAFE = {"GET", "HEAD", "OPTIONS"}  # RFC 9110: they ask, and change nothing
 def resolve_tenant(installation: Installation, request: Connection) -> Tenant:
     """The tenant of the host name, else of the header ``PSS-Tenant``.
 
-    Raises TenantUnknown where neither names one, BadRequest where they name different ones, Gone
-    for one that is being deleted.
+    At a tenant's own host name the header may name its test data. Raises TenantUnknown where
+    neither names one, BadRequest where they name different ones, Gone for one that is being
+    deleted.
     """
     tenant = _named(installation, request)
     tenant.refuse_leaving()
@@ -52,7 +55,7 @@ def _named(installation: Installation, request: Connection) -> Tenant:
             )
         return by_host
     tenant = installation.directory.by_code(named)
-    if by_host is not None and by_host.code != tenant.code:
+    if by_host is not None and by_host.code not in {tenant.code, tenant.test_of}:
         raise BadRequest(
             "The header PSS-Tenant names another tenant than the host name.",
             code="tenant-mismatch",
@@ -60,35 +63,31 @@ def _named(installation: Installation, request: Connection) -> Tenant:
     return tenant
 
 
-async def identify(installation: Installation, tenant: Tenant, request: Connection) -> Actor:
-    """The holder of the token or key in ``Authorization``, or a guest where there is none.
+async def identify(installation: Installation, request: Connection) -> tuple[Tenant, Actor]:
+    """The tenant, and the holder of the token or key in ``Authorization``, else a guest.
 
-    Raises Unauthorised for credentials that are not known, Forbidden for those of another tenant.
+    Credentials for test data lead to the tenant that has them. Raises as ``resolve_tenant``,
+    Unauthorised for credentials that are not known, Forbidden for those of another tenant.
     """
+    refuse_key_in_url(request.scope["query_string"])
+    tenant = resolve_tenant(installation, request)
     address = str(request.scope.get("pss_client", ""))
     user_agent = request.headers.get("user-agent", "")
     header = request.headers.get("authorization")
     if header is None:
-        return Actor("guest", address=address, user_agent=user_agent)
-    kind, _, credential = header.partition(" ")
-    credential = credential.strip()
-    if kind.lower() == "bearer" and looks_like_token(credential):
-        claims = await installation.tokens.read(credential)
-        actor = bearer_of(installation, tenant, claims)
+        actor = Actor("guest")
     else:
-        actor = _holder(installation, tenant, credential if kind.lower() == "bearer" else "")
-    return replace(actor, address=address, user_agent=user_agent)
-
-
-def _holder(installation: Installation, tenant: Tenant, credential: str) -> Actor:
-    """The holder of an API key."""
-    key = match_api_key(credential, installation.directory.key)
-    if key is None or key.expired:
-        raise Unauthorised("These credentials are not known.", code="unknown-credentials")
-    if key.tenant != tenant.code:
-        raise Forbidden("This key belongs to another tenant.", code="wrong-tenant")
-    scopes = scopes_of(installation.registry, tenant, key.scopes)
-    return Actor("key", key.key_id, scopes)
+        kind, _, credential = header.partition(" ")
+        credential = credential.strip() if kind.lower() == "bearer" else ""
+        if looks_like_token(credential):
+            claims = await installation.tokens.read(credential)
+            tenant = admitted_to(installation.directory, tenant, claims.tenant)
+            actor = bearer_of(installation, tenant, claims)
+        else:
+            tenant, actor = holder_of(installation, tenant, credential, address)
+        tenant.refuse_leaving()
+    request.scope["pss_mode"] = tenant.mode  # type: ignore[typeddict-unknown-key]
+    return tenant, replace(actor, address=address, user_agent=user_agent)
 
 
 async def admit(
@@ -98,8 +97,7 @@ async def admit(
     permission: Permission,
 ) -> tuple[Tenant, Actor]:
     """Tenant, identity, enablement, permission: in that order, without touching the database."""
-    tenant = resolve_tenant(installation, request)
-    actor = await identify(installation, tenant, request)
+    tenant, actor = await identify(installation, request)
     if plugin in tenant.quarantined:
         raise PluginQuarantined(plugin)
     if plugin not in tenant.enabled:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from litestar import Litestar, Request, get
 from litestar.router import Router
 from litestar.types import ASGIApp
 
-from pss_api.admission import resolve_tenant
+from pss_api.admission import identify
 from pss_api.client import Proxies
 from pss_api.documentation import openapi_assets, openapi_config
 from pss_api.endpoint import handler_of
@@ -38,6 +38,7 @@ class TenantAnswer(msgspec.Struct, frozen=True):
     currency: str
     time_zone: str
     plugins: list[str]
+    mode: Literal["live", "test"]
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -58,8 +59,11 @@ def build(installation: Installation) -> Litestar:
 
     @get("/tenant", tags=["tenant"], summary="Who this is", operation_id="tenant_show")
     async def show_tenant(request: Request[Any, Any, Any]) -> TenantAnswer:
-        """The tenant's code, name, brand, locales, currency and enabled plugins."""
-        tenant = resolve_tenant(installation, request)
+        """The tenant's code, name, brand, locales, currency and enabled plugins.
+
+        `mode`: `test` where these are test data: with a test key, say.
+        """
+        tenant, _ = await identify(installation, request)
         return TenantAnswer(
             tenant.code,
             tenant.name,
@@ -68,6 +72,7 @@ def build(installation: Installation) -> Litestar:
             tenant.currency,
             tenant.time_zone,
             sorted(tenant.enabled & installation.registry.plugins.keys()),
+            tenant.mode,
         )
 
     @get("/health", tags=["operations"], summary="Liveness", operation_id="health")

@@ -60,6 +60,8 @@ def gateway(
                 answered = message["status"]
                 headers = MutableScopeHeaders.from_message(message)
                 headers["PSS-Request-Id"] = request_id
+                if scope.get("pss_mode") == "test":
+                    headers["PSS-Mode"] = "test"
                 tell_position(scope, headers)
                 for name, value in _SAFE.items():
                     headers.setdefault(name, value)
@@ -71,8 +73,10 @@ def gateway(
         with correlated(request_id, parent, state, request_id=request_id):
             await app(scope, _in_time(receive), send_with_id)
         if traffic is not None and "pss_admitted" in scope:
-            tenant, _ = scope["pss_admitted"]  # type: ignore[typeddict-item]
+            tenant, actor = scope["pss_admitted"]  # type: ignore[typeddict-item]
             traffic.note(tenant, answered, time.monotonic() - started)
+            if actor.kind == "key":
+                traffic.note_key(tenant, actor)
 
     return handle
 

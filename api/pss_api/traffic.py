@@ -1,6 +1,7 @@
 """Counting each tenant's requests, and telling the database about once a second.
 
-Whoever changes something for some tenants (``pss migrate run``) sees there how they fare.
+Whoever changes something for some tenants (``pss migrate run``) sees there how they fare; whoever
+looks after keys, which of them are in use.
 """
 
 from __future__ import annotations
@@ -8,11 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import structlog
 
+from pss_kernel.auth import Actor
+from pss_kernel.identity.api_keys.uses import KeyUse, record_uses
 from pss_kernel.installation import Installation
 from pss_kernel.rollout._traffic import Traffic, add
 from pss_kernel.tenancy import Tenant
@@ -30,6 +34,7 @@ class TrafficCounter:
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
         self._counted: dict[Tenant, Traffic] = {}
+        self._used: dict[str, KeyUse] = {}
         self._flushes = 0
 
     def note(self, tenant: Tenant, status: int, seconds: float) -> None:
@@ -39,8 +44,25 @@ class TrafficCounter:
             traffic = self._counted[tenant] = Traffic()
         traffic.note(status, seconds)
 
+    def note_key(self, tenant: Tenant, actor: Actor) -> None:
+        """Remember that a key was used just now; the last time counts."""
+        self._used[actor.id] = KeyUse(tenant.code, actor.id, datetime.now(UTC), actor.address)
+
     async def flush(self) -> None:
-        """Add what was counted to each tenant's row; what can't be added is forgotten."""
+        """Add what was counted to each tenant's row; what can't be added is forgotten.
+
+        The last uses of keys are kept for the next time.
+        """
+        used, self._used = self._used, {}
+        try:
+            await record_uses(self._installation, used.values())
+        except BaseException:
+            self._used = used | self._used
+            raise
+        finally:
+            await self._flush_counts()
+
+    async def _flush_counts(self) -> None:
         counted, self._counted = self._counted, {}
         by_cell: dict[str, dict[str, Traffic]] = {}
         for tenant, traffic in counted.items():

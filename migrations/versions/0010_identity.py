@@ -10,7 +10,9 @@ depends_on = None
 
 def upgrade() -> None:
     # A tenant whose data is for trying things out, and the one that it is so for.
-    op.execute("ALTER TABLE pss.tenant ADD COLUMN test_of text")
+    op.execute("""
+ALTER TABLE pss.tenant ADD COLUMN test_of text,
+  ADD CONSTRAINT ck_tenant_test_of CHECK (code = test_of || '_test')""")
     op.execute("""
 ALTER TABLE pss.api_key
   ADD COLUMN mode text NOT NULL DEFAULT 'live',

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from pss_kernel.cli import _leaving, _move
+from pss_kernel.cli import _leaving, _move, _test_mode
 from pss_kernel.cli._context import (
     DataDir,
     Json,
@@ -32,6 +32,7 @@ from pss_kernel.tenancy._folders import (
 )
 from pss_kernel.tenancy._plan import Change, Plan, apply_tenant
 from pss_kernel.tenancy._tenant import IDENTITY, KERNEL
+from pss_kernel.tenancy._test_mode import twin_of_definition
 
 __all__ = ["app"]
 
@@ -44,6 +45,12 @@ _Folders = Annotated[
         metavar="FOLDER...",
     ),
 ]
+_Test = Annotated[
+    bool,
+    typer.Option(
+        "--test", help="Not the tenant that a folder describes, but its test data (CODE_test)."
+    ),
+]
 _Parallel = Annotated[
     int,
     typer.Option(min=1, max=32, help="Tenants at once, and owner's connections to each cell."),
@@ -52,13 +59,17 @@ _Parallel = Annotated[
 
 @app.command(epilog=examples("pss tenant plan tenants/aurelis", "pss tenant plan tenants --json"))
 def plan(
-    folders: _Folders, parallel: _Parallel = 4, data_dir: DataDir = None, json: Json = False
+    folders: _Folders,
+    parallel: _Parallel = 4,
+    test: _Test = False,
+    data_dir: DataDir = None,
+    json: Json = False,
 ) -> None:
     """Print what 'apply' would change; changes nothing."""
     found = find_folders(folders)
 
     async def work(installation: Installation) -> list[Plan]:
-        return await plan_folders(installation, found, parallel=parallel)
+        return await plan_folders(installation, found, parallel=parallel, test=test)
 
     plans = with_installation(work, data_dir)
     outcomes = [
@@ -74,11 +85,16 @@ def plan(
     epilog=examples(
         "pss tenant apply tenants/aurelis",
         "pss tenant apply tenants --parallel 8",
+        "pss tenant apply tenants/aurelis --test",
         "pss tenant apply tenants/aurelis tenants/pipit --json",
     )
 )
 def apply(
-    folders: _Folders, parallel: _Parallel = 4, data_dir: DataDir = None, json: Json = False
+    folders: _Folders,
+    parallel: _Parallel = 4,
+    test: _Test = False,
+    data_dir: DataDir = None,
+    json: Json = False,
 ) -> None:
     """Make what runs equal to the folders; running it again changes nothing."""
     found = find_folders(folders)
@@ -86,13 +102,15 @@ def apply(
 
     async def one(installation: Installation) -> list[Outcome]:
         wanted = load_tenant(found[0], installation.registry)
+        if test:
+            wanted = twin_of_definition(wanted)
         with progress_bars() as report:
             changes = await apply_tenant(installation, wanted, report)
         state: Literal["applied", "unchanged"] = "applied" if changes else "unchanged"
         return [Outcome(tenant=wanted.code, state=state, changes=changes)]
 
     async def many(installation: Installation) -> list[Outcome]:
-        plans = await plan_folders(installation, found, parallel=parallel)
+        plans = await plan_folders(installation, found, parallel=parallel, test=test)
         with whole_progress("tenants") as (report, done):
             return await apply_plans(
                 installation, plans, parallel=parallel, report=report, done=done
@@ -151,9 +169,12 @@ def list_tenants(data_dir: DataDir = None, json: Json = False) -> None:
         print_json({"data": rows})
     else:
         print_table(
-            ["code", "name", "currency", "plugins"],
+            ["code", "name", "test of", "currency", "plugins"],
             [
-                [row["code"], row["name"], row["currency"], ", ".join(row["enabled"])]
+                [
+                    *(row["code"], row["name"], row["test_of"] or "", row["currency"]),
+                    ", ".join(row["enabled"]),
+                ]
                 for row in rows
             ],
         )
@@ -176,7 +197,7 @@ def show(
         return
     states = facts.pop("plugins")
     for name, value in facts.items():
-        shown = ", ".join(value) if isinstance(value, list) else value
+        shown = ", ".join(value) if isinstance(value, list) else value or ""
         if isinstance(value, bool):
             shown = "yes" if value else "no"
         sys.stdout.write(f"{name:15}{shown}\n")
@@ -186,12 +207,14 @@ def show(
 
 
 _leaving.register(app)
+_test_mode.register(app)
 
 
 def _facts(tenant: Tenant) -> dict[str, Any]:
     return {
         "code": tenant.code,
         "name": tenant.name,
+        "test_of": tenant.test_of,
         "currency": tenant.currency,
         "time_zone": tenant.time_zone,
         "locales": list(tenant.locales),

@@ -40,6 +40,7 @@ from pss_kernel.tenancy._enablement import enable_plugins
 from pss_kernel.tenancy._provision import CODE, CREATE, JOIN
 from pss_kernel.tenancy._rights import grant_identity, grant_plugins
 from pss_kernel.tenancy._tenant import KERNEL
+from pss_kernel.tenancy._twins import live_code
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -50,7 +51,7 @@ __all__ = ["import_tenant"]
 Row = dict[str, Any]
 # Numbers, leases and attempts are the relay's of one installation: here they begin anew.
 _OUTBOX_KEEPS = {"queue", "payload", "headers", "created_at", "timer_id"}
-_NOT_AS_ANOTHER = {"api_key"}
+_NOT_AS_ANOTHER = {"api_key", "api_key_use"}
 """Control tables whose rows can't be had by two tenants."""
 
 _RESERVE = """
@@ -343,7 +344,7 @@ class _Loading:
         target = self._target
         if name == "tenant":
             mine = {"code": target.code, "schema_name": target.schema, "role": target.role}
-            return lambda row: row | mine
+            return lambda row: row | mine | _test_of(row, target.code)
         if name in ENVELOPES:
             whose = {} if name in OUTBOXES else {"tenant": target.code}
             return lambda row: row | whose | {"payload": _payload(row["payload"], target.code)}
@@ -368,6 +369,11 @@ class _Loading:
                 if total and self._report is not None:
                     self._done += len(batch)
                     self._report(self._target.code, self._done, total)
+
+
+def _test_of(row: Row, code: str) -> Row:
+    """Test data stays test data, of the tenant that its new code names."""
+    return {"test_of": live_code(code)} if row.get("test_of") is not None else {}
 
 
 def _payload(text: str, code: str) -> str:

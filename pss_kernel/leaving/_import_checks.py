@@ -19,6 +19,7 @@ from pss_kernel.leaving._export import exported_tables
 from pss_kernel.tenancy._brand import brand_errors
 from pss_kernel.tenancy._file import TenantTable, tenant_errors
 from pss_kernel.tenancy._secret_settings import setting_errors
+from pss_kernel.tenancy._twins import is_twin_code, live_code
 from pss_kernel.validation import explain
 
 if TYPE_CHECKING:
@@ -120,6 +121,11 @@ def _identity_errors(
         "strict_plugins": row.get("strict_plugins", False),
     }
     yield from explain(tenant, TenantTable, pointer="/tenant")
+    if row.get("test_of") is not None:
+        if not is_twin_code(code) or domains:
+            detail = "Test data has a code that ends in '_test', and no host names."
+            yield FieldError(pointer="/tenant/code", detail=detail)
+        tenant["code"] = live_code(code)
     yield from (error for error, _mend in tenant_errors(tenant))
     brand = msgspec.json.decode(row.get("brand", "{}"))
     yield from explain(brand, dict[str, str], pointer="/brand")

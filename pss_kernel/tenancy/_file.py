@@ -18,6 +18,7 @@ from pss_kernel.plugin import FileFinding
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy._brand import brand_errors, with_logo
 from pss_kernel.tenancy._references import with_references
+from pss_kernel.tenancy._twins import is_twin_code
 from pss_kernel.validation import explain
 
 __all__ = ["InvalidTenant", "TenantDefinition", "TenantTable", "load_tenant", "tenant_errors"]
@@ -89,6 +90,8 @@ class TenantDefinition(msgspec.Struct, frozen=True, kw_only=True):
     domains: list[str]
     cell: str
     strict_plugins: bool
+    test_of: str | None = None
+    """The code of the tenant that this is to be the test data of."""
     brand: dict[str, str]
     plugins: dict[str, dict[str, Any]]
 
@@ -178,7 +181,10 @@ def _findings(path: Path, text: str, value: Any, registry: Registry) -> Iterator
 
 def tenant_errors(tenant: dict[str, Any]) -> Iterator[tuple[FieldError, str]]:
     """What the types can't say."""
-    currency, zone = tenant.get("currency"), tenant.get("time_zone")
+    code, currency, zone = tenant.get("code"), tenant.get("currency"), tenant.get("time_zone")
+    if isinstance(code, str) and is_twin_code(code):
+        detail = f"{code!r} is kept for test data: no tenant of its own has such a code."
+        yield FieldError(pointer="/tenant/code", detail=detail), "Choose a code without '_test'."
     if isinstance(currency, str):
         try:
             exponent(currency)

@@ -19,6 +19,7 @@ from pss_kernel.persistence import database_problem
 from pss_kernel.plugin import FileFinding
 from pss_kernel.tenancy._file import InvalidTenant, TenantDefinition, load_tenant
 from pss_kernel.tenancy._plan import Change, Plan, Report, carry_out, make_plan
+from pss_kernel.tenancy._test_mode import twin_of_definition
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -81,17 +82,19 @@ def _claimed_twice(loaded: list[TenantDefinition]) -> Iterable[FileFinding]:
 
 
 async def plan_folders(
-    installation: Installation, folders: list[Path], *, parallel: int
+    installation: Installation, folders: list[Path], *, parallel: int, test: bool = False
 ) -> list[Plan]:
     """Check every file of every folder, and plan each tenant, in order.
 
+    ``test``: not the tenant that a folder describes, but its test data.
     Raises the only problem that there is, or InvalidTenant with what stands against any.
     """
     loaded: list[TenantDefinition] = []
     problems: list[tuple[Path, Problem]] = []
     for folder in folders:
         try:
-            loaded.append(load_tenant(folder, installation.registry))
+            wanted = load_tenant(folder, installation.registry)
+            loaded.append(twin_of_definition(wanted) if test else wanted)
         except Problem as problem:
             problems.append((folder, problem))
 

@@ -21,6 +21,7 @@ from pss_kernel.tenancy._file import InvalidTenant, TenantDefinition
 from pss_kernel.tenancy._provision import create_tenant
 from pss_kernel.tenancy._secret_settings import comparable
 from pss_kernel.tenancy._tenant import IDENTITY
+from pss_kernel.tenancy._twins import refuse_no_twin
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -150,6 +151,7 @@ async def carry_out(
             domains=wanted.domains,
             cell=wanted.cell,
             strict_plugins=wanted.strict_plugins,
+            test_of=wanted.test_of,
         )
         await enable_plugins(installation, wanted.code, dict(wanted.plugins))
         tenant = installation.directory.by_code(wanted.code)
@@ -237,6 +239,8 @@ def _identity_change(
             code="unknown-cell",
             mend=f"Known are: {', '.join(installation.cells)}; see PSS_CELLS.",
         )
+    if wanted.test_of is not None:
+        refuse_no_twin(installation.directory.by_code(wanted.test_of))
     if tenant is None:
         return Change("create", f"tenant {wanted.code}", wanted.name)
     if tenant.cell != wanted.cell:

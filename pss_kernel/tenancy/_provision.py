@@ -22,6 +22,7 @@ from pss_kernel.tenancy._changing import (
 from pss_kernel.tenancy._rights import drop_plugin_roles, plugin_roles
 from pss_kernel.tenancy._tables import KERNEL_MIGRATIONS, migrate_plugin
 from pss_kernel.tenancy._tenant import IDENTITY, KERNEL
+from pss_kernel.tenancy._twins import check_test_of, refuse_no_twin
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -56,8 +57,8 @@ FROM pss.tenant WHERE code = $1
 """
 _TENANT = """
 INSERT INTO pss.tenant (code, name, schema_name, role, currency, time_zone, locales, brand,
-  strict_plugins)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9)
+  strict_plugins, test_of)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9, $10)
 ON CONFLICT (code) DO UPDATE SET name = excluded.name, currency = excluded.currency,
   time_zone = excluded.time_zone, locales = excluded.locales, brand = excluded.brand,
   strict_plugins = excluded.strict_plugins, changed_at = now()
@@ -76,18 +77,24 @@ async def create_tenant(
     domains: Iterable[str] = (),
     cell: str = CONTROL_CELL,
     strict_plugins: bool = False,
+    test_of: str | None = None,
 ) -> Tenant:
     """Create or change a tenant; idempotent. Its schema has the kernel's tables afterwards.
 
     ``cell``: where a new one shall live; one that exists stays where it is.
     ``strict_plugins``: whether each plugin has a database role of its own.
+    ``test_of``: the code of the tenant that this one is the test data of.
     """
+    domains = list(domains)
     if not CODE.fullmatch(code):
         raise Invalid(
             f"{code!r} can't be a tenant's code.",
             code="invalid-tenant-code",
             mend="It starts with a letter and has 2 to 41 lower-case letters, digits or '_'.",
         )
+    check_test_of(code, test_of, domains)
+    if test_of is not None:
+        refuse_no_twin(installation.directory.by_code(test_of))
     roles = installation.database.roles
     schema, role = f"t_{code}", roles.tenant(code)
     # Its place and its host names first: they are decided in one place for all cells. What is
@@ -113,6 +120,7 @@ async def create_tenant(
             list(locales),
             msgspec.json.encode(brand or {}).decode(),
             strict_plugins,
+            test_of,
         )
         await migrate_plugin(owner, installation, code, KERNEL, KERNEL_MIGRATIONS, None)
         accounts = installation.registry.migrations_of(IDENTITY)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from pss_kernel.config import CONTROL_CELL, IDENTITY, KERNEL
 from pss_kernel.errors import Gone
@@ -90,6 +90,11 @@ class Tenant:
         return state.state in {"enabled", "disabling"} or (
             state.state == "disabled" and occurred_at < state.since
         )
+
+    @property
+    def mode(self) -> Literal["live", "test"]:
+        """Whether its data are real."""
+        return "live" if self.test_of is None else "test"
 
     @property
     def leaving(self) -> bool:

@@ -86,6 +86,10 @@ class Gateway(Protocol):
     name: str
     """Stored with the payment, so that the same gateway is asked for it ever after."""
 
+    test: bool
+    """Whether it only plays: no money of anybody's moves. Only such a one is used in test mode;
+    a gateway with a test account of its own looks at ``uow.tenant.test_of`` when it is opened."""
+
     async def authorise(
         self,
         payment_id: str,

@@ -12,7 +12,8 @@ from pss_kernel import Conflict, FieldError, Invalid, Problem, Unavailable, Unit
 from pss_reservation.contracts import payable
 
 from . import store
-from .contracts import Gateway, PaymentInProgress, open_gateway
+from .contracts import Gateway, PaymentInProgress
+from .gateways import gateway_for
 from .resources import NewPayment
 from .states import UNSETTLED
 from .steps import give_way, record_authorisation, record_capture, record_void, rest
@@ -45,7 +46,7 @@ async def begin(work: Work, wanted: NewPayment) -> PaymentRow:
         _check_amount(wanted, due.total.minor, due.total.currency)
         if due.total.minor <= 0:
             raise Conflict("There is nothing to pay for this order.", code="nothing-to-pay")
-        gateway = await uow.call(open_gateway, method_type=wanted.method.type, gateway=None)
+        gateway = await gateway_for(uow, wanted.method.type)
         if gateway is None:
             raise Unavailable("This airline takes no cards at the moment.", code="no-gateway")
         await gateway.aclose()
@@ -109,7 +110,7 @@ async def _advance(work: Work, gateway: Gateway, row: PaymentRow) -> PaymentRow:
 
 async def _open(work: Work, row: PaymentRow) -> Gateway:
     async with work.begin() as uow:
-        gateway = await uow.call(open_gateway, method_type=row.method_type, gateway=row.gateway)
+        gateway = await gateway_for(uow, row.method_type, row.gateway)
     if gateway is None:
         raise Unavailable(
             f"The gateway {row.gateway!r} of payment {row.id} is not enabled.", code="no-gateway"

@@ -7,7 +7,8 @@ from pss_reservation.contracts import mark_needs_attention
 
 from . import refund_store, store
 from .books import post
-from .contracts import Outcome, PaymentRefunded, open_gateway
+from .contracts import Outcome, PaymentRefunded
+from .gateways import gateway_for
 from .ledger import refund_entries
 from .refund_store import RefundRow
 from .settings import Settings
@@ -19,9 +20,7 @@ async def carry_out(work: Work, row: RefundRow) -> None:
     """Give the money back through the gateway that took it, at most once for ``row.key``."""
     async with work.begin() as uow:
         payment = await store.by_id(uow, row.payment_id)
-        gateway = await uow.call(
-            open_gateway, method_type=payment.method_type, gateway=payment.gateway
-        )
+        gateway = await gateway_for(uow, payment.method_type, payment.gateway)
     if gateway is None or payment.gateway_reference is None:
         raise Unavailable(
             f"The gateway {payment.gateway!r} of refund {row.id} is not enabled.", code="no-gateway"

@@ -55,6 +55,7 @@ class SandboxGateway:
     """
 
     name = NAME
+    test = True
 
     def __init__(self, url: str, merchant: str, timeout_seconds: float, attempts: int) -> None:
         self._attempts = attempts

@@ -1,0 +1,1 @@
+"""API keys: made, listed, changed, rotated and ended over HTTP and by command."""
