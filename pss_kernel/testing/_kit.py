@@ -112,7 +112,9 @@ class TestKit:
     async def api_key(self, tenant: Tenant, scopes: list[str]) -> str:
         """A new API key of the tenant."""
         async with self.installation.cell(tenant).owner() as owner:
-            key = await create_api_key(owner, tenant=tenant.code, name="test", scopes=scopes)
+            key = await create_api_key(
+                owner, tenant=tenant.code, name="test", scopes=scopes, mode=tenant.mode
+            )
         await self.installation.directory.refresh()
         return key
 
