@@ -3,7 +3,7 @@
 Run it as ``python docs/generate_reference.py`` after changing a plugin; a test fails while the
 page is out of date.
 """
-# ruff: noqa: INP001 - a folder of pages with two scripts, not a package
+# ruff: noqa: INP001 - a folder of pages with scripts, not a package
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from pss_kernel.config import IDENTITY
 from pss_kernel.hooks import HookSpec, Service
 from pss_kernel.keys._personal import personal_columns
 from pss_kernel.keys._secret import encode_secret
-from pss_kernel.plugin import Plugin
+from pss_kernel.plugin import Permission, Plugin
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy._secret_settings import secret_fields
 
-__all__ = ["PAGE", "ours", "reference"]
+__all__ = ["PAGE", "ours", "reference", "table"]
 
 PAGE = Path(__file__).with_name("reference.md")
 _PLUGINS = Path(__file__).parents[1] / "plugins"
@@ -36,7 +36,8 @@ _HEAD = """# Reference of the plugins
 
 Written by `docs/generate_reference.py` from what the plugins declare; don't edit it by hand.
 Every route is described in full, with its fields, on the OpenAPI page of a running server
-(`/docs`). What all routes share is in [http.md](http.md).
+(`/docs`). What all routes share is in [http.md](http.md); who has which permission in
+[permissions.md](permissions.md).
 """
 
 
@@ -60,7 +61,7 @@ def ours() -> list[Plugin]:
 
 def _contents(plugins: list[Plugin]) -> str:
     rows = [[f"[{one.name}](#{one.name})", one.summary, _names(one.requires)] for one in plugins]
-    return "\n".join(_table(["plugin", "what it is for", "requires"], rows))
+    return "\n".join(table(["plugin", "what it is for", "requires"], rows))
 
 
 def _plugin(plugin: Plugin) -> Iterator[str]:
@@ -95,11 +96,14 @@ def _plugin(plugin: Plugin) -> Iterator[str]:
 
 
 def _permissions(plugin: Plugin) -> Iterator[str]:
-    rows = [
-        [f"`{one.name}`", one.summary, "guests too" if one.guest else "key"]
-        for one in plugin.permissions
-    ]
-    return _table(["permission", "allows", "who"], rows)
+    rows = [[f"`{one.name}`", one.summary, _who(one)] for one in plugin.permissions]
+    return table(["permission", "allows", "who"], rows)
+
+
+def _who(permission: Permission) -> str:
+    """Guests, and the lowest role; what else there is to know stands in permissions.md."""
+    said = ["guests"] if permission.guest else []
+    return ", ".join([*said, *([f"{permission.level} and above"] if permission.level else [])])
 
 
 def _settings(plugin: Plugin) -> Iterator[str]:
@@ -118,7 +122,7 @@ def _settings(plugin: Plugin) -> Iterator[str]:
         if one.encode_name in secrets:
             meaning = f"**Secret**: encrypted, shown nowhere. {meaning}".strip()
         rows.append([f"`{one.name}`", f"`{types[one.name]}`", f"`{shown}`", meaning])
-    yield from _table(["setting", "type", "default", "meaning"], rows)
+    yield from table(["setting", "type", "default", "meaning"], rows)
     if rows and not any(described.values()):
         yield f"\n{_prose(inspect.getdoc(kind))}"
 
@@ -130,7 +134,7 @@ def _personal(plugin: Plugin) -> Iterator[str]:
         return
     columns = personal_columns(models.metadata)
     rows = [[f"`{column}`", what or "personal data"] for column, what in columns]
-    yield from _table(["column", "what is sealed there"], rows)
+    yield from table(["column", "what is sealed there"], rows)
 
 
 def _routes(plugin: Plugin) -> Iterator[str]:
@@ -143,7 +147,7 @@ def _routes(plugin: Plugin) -> Iterator[str]:
         ]
         for one in plugin.routes
     ]
-    return _table(["route", "permission", "status", "what it does"], rows)
+    return table(["route", "permission", "status", "what it does"], rows)
 
 
 def _events(plugin: Plugin) -> Iterator[str]:
@@ -155,7 +159,7 @@ def _events(plugin: Plugin) -> Iterator[str]:
         ]
         for one in plugin.emits
     ]
-    return _table(["event", "fields", "meaning"], rows)
+    return table(["event", "fields", "meaning"], rows)
 
 
 def _handlers(plugin: Plugin) -> Iterator[str]:
@@ -163,7 +167,7 @@ def _handlers(plugin: Plugin) -> Iterator[str]:
         [f"`{one.event.event_type}`", f"`{one.name}`", _first(one.function.__doc__)]
         for one in plugin.handlers
     ]
-    return _table(["event", "consumer", "effect"], rows)
+    return table(["event", "consumer", "effect"], rows)
 
 
 def _hooks(plugin: Plugin) -> Iterator[str]:
@@ -177,7 +181,7 @@ def _hooks(plugin: Plugin) -> Iterator[str]:
         ]
         for one in _declared(plugin, HookSpec)
     ]
-    return _table(["hook", "kind", "budget", "parameters", "meaning"], rows)
+    return table(["hook", "kind", "budget", "parameters", "meaning"], rows)
 
 
 def _implementations(plugin: Plugin) -> Iterator[str]:
@@ -189,7 +193,7 @@ def _implementations(plugin: Plugin) -> Iterator[str]:
         ]
         for one in plugin.hooks
     ]
-    return _table(["hook", "order", "what it does"], rows)
+    return table(["hook", "order", "what it does"], rows)
 
 
 def _services(plugin: Plugin) -> Iterator[str]:
@@ -197,7 +201,7 @@ def _services(plugin: Plugin) -> Iterator[str]:
         [f"`{one.name}({', '.join(one.parameters)})`", _first(one.__doc__)]
         for one in _declared(plugin, Service)
     ]
-    return _table(["service", "meaning"], rows)
+    return table(["service", "meaning"], rows)
 
 
 def _jobs(plugin: Plugin) -> Iterator[str]:
@@ -209,12 +213,12 @@ def _jobs(plugin: Plugin) -> Iterator[str]:
         ]
         for one in plugin.jobs
     ]
-    return _table(["job", "when", "what it does"], rows)
+    return table(["job", "when", "what it does"], rows)
 
 
 def _files(plugin: Plugin) -> Iterator[str]:
     rows = [[f"`{one.pattern}`", _first(one.load.__doc__)] for one in plugin.files]
-    return _table(["files", "what is done with them"], rows)
+    return table(["files", "what is done with them"], rows)
 
 
 def _commands(plugin: Plugin) -> Iterator[str]:
@@ -230,18 +234,18 @@ def _commands(plugin: Plugin) -> Iterator[str]:
         [f"`pss decode {name}`", _first(function.__doc__)]
         for name, function in plugin.decoders.items()
     ]
-    return _table(["command", "what it does"], rows)
+    return table(["command", "what it does"], rows)
 
 
 def _sidecars(plugin: Plugin) -> Iterator[str]:
     rows = [[f"`{one.name}`", f"`{one.env_url}`"] for one in plugin.sidecars]
-    return _table(["server", "its address, where it runs elsewhere"], rows)
+    return table(["server", "its address, where it runs elsewhere"], rows)
 
 
 def _codes(plugin: Plugin) -> Iterator[str]:
     statuses = problem_codes(plugin.package)
     rows = [[f"`{code}`", ", ".join(sorted(statuses[code]))] for code in sorted(statuses)]
-    return _table(["code", "status"], rows)
+    return table(["code", "status"], rows)
 
 
 def _declared(plugin: Plugin, kind: type[Any]) -> list[Any]:
@@ -289,7 +293,8 @@ def _path(path: str) -> str:
     return path.replace(":str}", "}").replace(":int}", "}")
 
 
-def _table(columns: list[str], rows: list[list[str]]) -> Iterator[str]:
+def table(columns: list[str], rows: list[list[str]]) -> Iterator[str]:
+    """The lines of a Markdown table; none where there are no rows."""
     if not rows:
         return
     yield _row(columns)

@@ -1,5 +1,5 @@
 """The codes that a package's problems carry, read from its source."""
-# ruff: noqa: INP001 - a folder of pages with two scripts, not a package
+# ruff: noqa: INP001 - a folder of pages with scripts, not a package
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
         def attempt() -> Awaitable[Response[Any]]:
             work = Work(
                 *(installation, tenant, actor, correlation, declared.plugin),
-                *(idempotency, declared.status, freshness),
+                *(idempotency, declared.status, freshness, declared.permission),
             )
             call = Call(installation, tenant, declared.plugin, declared.budget)
             return _call(declared, work, call, arguments)
@@ -155,7 +155,9 @@ async def _call(
     """Call the route, with its unit of work or what opens several."""
     if declared.takes == "work":
         async with work, call:
-            return _answer(call, await declared.function(work=work, **arguments), declared)
+            value = await declared.function(work=work, **arguments)
+            work.refuse_unasked()
+            return _answer(call, value, declared)
     async with work, work.begin(read_only=declared.read_only) as uow:
         async with call:
             value = await declared.function(uow=uow, **arguments)

@@ -121,9 +121,10 @@ def met_by(
     if limits.up_to:
         most = {one.currency: one for one in limits.up_to}
         allowed = most.get(up_to.currency) if up_to is not None else None
-        if up_to is None or allowed is None or up_to.minor > allowed.minor:
+        over = up_to is None or allowed is None or up_to.minor > allowed.minor
+        if over and not (up_to is not None and up_to.minor == 0):  # nothing is nothing everywhere
             found = f"{up_to.amount} {up_to.currency}" if up_to is not None else "An unknown amount"
-            return f"{found} is more than the {Limits(up_to=limits.up_to)} that the role allows."
+            return f"{found} is outside what the role allows: {Limits(up_to=limits.up_to)}."
     for name in limits.own:
         owned = attributes.get(name, ())
         owned = [owned] if isinstance(owned, str) else owned

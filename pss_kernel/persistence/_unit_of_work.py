@@ -23,6 +23,7 @@ from pss_kernel.identity.audit.writing import audit_entry, write_audit
 from pss_kernel.keys._persons import erase_persons, seal_persons, unseal_persons
 from pss_kernel.messaging._log import EventBuffer
 from pss_kernel.persistence._binding import Binding
+from pss_kernel.persistence._limits import refusal_of
 from pss_kernel.persistence._migrations import reached
 from pss_kernel.resilience import Statement
 from pss_kernel.tenancy._tenant import IDENTITY, KERNEL
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pss_kernel.auth import Actor
     from pss_kernel.installation import Installation
     from pss_kernel.messaging._event import Event
+    from pss_kernel.money import Money
     from pss_kernel.tenancy import Tenant
 
 __all__ = ["Correlation", "UnitOfWork"]
@@ -87,12 +89,28 @@ class UnitOfWork:
         self._takes: list[_Take] = []
         self._audited: list[str] = []
         self._savepoints = 0
+        self.asked: set[str] = set()
+        """The permissions that ``require`` and ``allowed`` were asked about."""
         self.broken_by: str | None = None
         """Whose statement failed in this transaction, where one has."""
 
     def settings(self, kind: type[S]) -> S:
         """This tenant's settings of the plugin that declares the type ``kind``."""
         return self.installation.settings_of(self.tenant, kind)
+
+    def require(self, permission: str, *, up_to: Money | None = None, **facts: str) -> None:
+        """Refuse what the roles of the one who asks don't allow with this thing.
+
+        For a permission with ``rules``: ``up_to`` is the amount of this action (``UpTo``), and
+        each fact the thing's own (``Own``). Guests, keys and the system are not narrowed. Raises
+        Forbidden: ``outside-your-limits``, or ``missing-permission`` without the permission.
+        """
+        if refusal := refusal_of(self, permission, up_to, facts):
+            raise refusal
+
+    def allowed(self, permission: str, *, up_to: Money | None = None, **facts: str) -> bool:
+        """Whether ``require`` would let it pass: for showing only what somebody may see."""
+        return refusal_of(self, permission, up_to, facts) is None
 
     def has_revision(self, revision: str, *, plugin: str | None = None) -> bool:
         """Whether this tenant's tables have that migration of a plugin (of whose code runs).

@@ -17,6 +17,7 @@ import structlog
 from pss_kernel.errors import Conflict, IdempotencyMismatch, PluginBusy
 from pss_kernel.keys._secret import encode_secret
 from pss_kernel.persistence._binding import UnitOfWorkEnded
+from pss_kernel.persistence._limits import refuse_unasked
 from pss_kernel.persistence._opening import open_unit_of_work
 from pss_kernel.persistence._position import Freshness
 from pss_kernel.persistence._unit_of_work import Correlation, UnitOfWork
@@ -180,6 +181,7 @@ class Work:
         idempotency: Idempotency | None = None,
         status: int = 200,
         freshness: Freshness | None = None,
+        permission: str = "",
     ) -> None:
         self.installation = installation
         self.tenant = tenant
@@ -187,6 +189,8 @@ class Work:
         self.correlation = correlation
         self.plugin = plugin
         self.idempotency = idempotency
+        self._permission = permission
+        self._asked: set[str] = set()
         self._status = status
         self._freshness = freshness or Freshness()
         self._claimed = idempotency is None
@@ -230,7 +234,16 @@ class Work:
             if not (read_only or self._claimed) and self.idempotency is not None:
                 await self.idempotency.claim(uow)
             yield uow
+            self._asked |= uow.asked
+            self.refuse_unasked()
         self._claimed = self._claimed or not read_only
+
+    def refuse_unasked(self) -> None:
+        """Raises Forbidden where somebody's limits were not asked about: nothing may be done then.
+
+        Before the first commit, and before anything is answered.
+        """
+        refuse_unasked(self.actor, self._permission, self._asked)
 
     async def __aenter__(self) -> Self:
         """What it is for has begun."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import generate_permissions
 import generate_reference
 import pytest
 import typer
@@ -27,6 +28,11 @@ def page(name: str) -> str:
 def test_reference_is_up_to_date() -> None:
     """The reference is what the plugins declare; docs/generate_reference.py writes it."""
     assert page("reference.md") == generate_reference.reference()
+
+
+def test_permissions_are_up_to_date() -> None:
+    """The table of roles and permissions is what the plugins declare."""
+    assert page("permissions.md") == generate_permissions.permissions()
 
 
 @pytest.mark.parametrize("name", pss_kernel.__all__)

@@ -4,6 +4,7 @@ from pss_kernel import Permission, Plugin
 
 from .contracts import PassengerBoarded
 from .settings import Settings
+from .stations import AT_STATION
 
 __all__ = ["plugin"]
 
@@ -14,9 +15,17 @@ plugin = Plugin(
     requires=["inventory>=0.1", "reservation>=0.1", "ticketing>=0.1", "dcs>=0.1"],
     settings=Settings,
     permissions=[
-        Permission("boarding:board", "Scan boarding passes and board passengers", level="agent"),
         Permission(
-            "boarding:read", "Read counts, boarded passengers, scans and no-shows", level="agent"
+            "boarding:board",
+            "Scan boarding passes and board passengers",
+            level="agent",
+            rules=(AT_STATION,),
+        ),
+        Permission(
+            "boarding:read",
+            "Read counts, boarded passengers, scans and no-shows",
+            level="agent",
+            rules=(AT_STATION,),
         ),
     ],
     emits=[PassengerBoarded],

@@ -4,12 +4,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from pss_inventory.contracts import flight_by_id
 from pss_kernel import BadRequest, Page, UnitOfWork
 
 from . import plugin, store
 from .contracts import BoardedPassenger, Counts, NoShow, ScanResult
 from .gate import Scan, roll_of, scan
+from .stations import require_station
 
 __all__: list[str] = []
 
@@ -72,6 +72,7 @@ async def scan_boarding_pass(uow: UnitOfWork, flight_id: str, data: BoardingRequ
     Answers 200 for every barcode; `result` says whether the passenger may board. However many
     gates scan one pass at the same time, exactly one is told `boarded`. Every scan is recorded.
     """
+    await require_station(uow, "boarding:board", flight_id, data.board_point)
     found = await scan(uow, flight_id, data.bcbp, data.board_point)
     roll = await roll_of(uow, flight_id, data.board_point)
     return Boarding(
@@ -96,7 +97,7 @@ async def list_boardings(
     uow: UnitOfWork, flight_id: str, board_point: str | None = None
 ) -> BoardingList:
     """List who is on board, with the counts, by board point and sequence."""
-    await flight_by_id(uow, flight_id)
+    await require_station(uow, "boarding:read", flight_id, board_point)
     roll = await roll_of(uow, flight_id, board_point)
     return BoardingList(flight_id=flight_id, counts=roll.counts, data=roll.boarded)
 
@@ -106,21 +107,21 @@ async def list_no_shows(
     uow: UnitOfWork, flight_id: str, board_point: str | None = None
 ) -> Page[NoShow]:
     """List passengers with a ticket who are not on board now, with the bags to take off."""
-    await flight_by_id(uow, flight_id)
+    await require_station(uow, "boarding:read", flight_id, board_point)
     roll = await roll_of(uow, flight_id, board_point)
     return Page(data=roll.no_shows())
 
 
 @plugin.get("/flights/{flight_id:str}/scans", permission="boarding:read", read_only=True)
 async def list_scans(
-    uow: UnitOfWork, flight_id: str, cursor: str | None = None
+    uow: UnitOfWork, flight_id: str, cursor: str | None = None, board_point: str | None = None
 ) -> Page[RecordedScan]:
     """List the scans at the flight's gates, the latest first, a hundred on a page."""
-    await flight_by_id(uow, flight_id)
+    await require_station(uow, "boarding:read", flight_id, board_point)
     if cursor is not None and not _CURSOR.fullmatch(cursor):
         raise BadRequest("The cursor is not one that this list gave.", code="invalid-cursor")
     before = None if cursor is None else int(cursor)
-    rows = await store.scans_of(uow, flight_id, before, _SCANS_PER_PAGE)
+    rows = await store.scans_of(uow, flight_id, before, _SCANS_PER_PAGE, board_point)
     full = len(rows) == _SCANS_PER_PAGE
     return Page(
         data=[RecordedScan(**row) for row in rows],

@@ -81,12 +81,17 @@ async def boarded_on(uow: UnitOfWork, flight_id: str) -> list[BoardedPassenger]:
 
 
 async def scans_of(
-    uow: UnitOfWork, flight_id: str, before: int | None, limit: int
+    uow: UnitOfWork, flight_id: str, before: int | None, limit: int, board_point: str | None = None
 ) -> Sequence[RowMapping]:
-    """List the flight's scans, the latest first, from before the one of that id."""
+    """List the flight's scans, of one gate's airport where it is given, the latest first.
+
+    They go on from before the one with the id ``before``.
+    """
     scan = boarding_scan.c
     names = ("id", "scanned_at", "board_point", "result", "detail", "passenger_id", "actor")
     statement = select(*(scan[name] for name in names)).where(scan.flight_id == flight_id)
+    if board_point is not None:
+        statement = statement.where(scan.board_point == board_point)
     if before is not None:
         statement = statement.where(scan.id < before)
     return await uow.fetch_all(statement.order_by(scan.id.desc()).limit(limit))

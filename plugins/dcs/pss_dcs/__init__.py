@@ -1,11 +1,13 @@
 """Departure control: seats, check-in, bags and bar-coded boarding passes."""
 
-from pss_kernel import Permission, Plugin
+from pss_kernel import Own, Permission, Plugin
 
 from .contracts import PassengerCheckedIn, PassengerOffloaded
 from .settings import Settings
 
 __all__ = ["plugin"]
+
+AT_STATION = Own("station", "the airport where the passenger boards")
 
 plugin = Plugin(
     "dcs",
@@ -16,8 +18,8 @@ plugin = Plugin(
     permissions=[
         Permission("dcs:shop", "See seat maps", guest=True),
         Permission("dcs:check-in", "Check in and show boarding passes", level="agent", guest=True),
-        Permission("dcs:read", "Read the manifest of a flight", level="agent"),
-        Permission("dcs:offload", "Take a check-in back", level="agent"),
+        Permission("dcs:read", "Read the manifest of a flight", level="agent", rules=(AT_STATION,)),
+        Permission("dcs:offload", "Take a check-in back", level="agent", rules=(AT_STATION,)),
     ],
     emits=[PassengerCheckedIn, PassengerOffloaded],
     modules=["routes", "hooks", "handlers", "services", "files", "decoders"],

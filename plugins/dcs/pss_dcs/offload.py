@@ -26,9 +26,11 @@ async def offload(uow: UnitOfWork, check_in_id: str) -> Offloaded:
 
     An infant goes with its adult. Coupons are open again, seats free; a boarding pass keeps
     the segments before, or is void. Again is harmless. Raises NotFound, and Conflict
-    "coupon-used" for somebody who has boarded.
+    "coupon-used" for somebody who has boarded. Forbidden to whose role is narrowed to the own
+    station, where the passenger boards at another.
     """
     asked = await store.check_in_by_id(uow, check_in_id)
+    uow.require("dcs:offload", station=asked.origin)
     await store.lock_order(uow, asked.order_id)
     standing = await store.check_ins_of_order(uow, asked.order_id)
     if all(one.id != check_in_id for one in standing):

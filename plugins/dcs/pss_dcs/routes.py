@@ -43,9 +43,17 @@ async def delete_check_in(uow: UnitOfWork, check_in_id: str) -> Offloaded:
 
 @plugin.get("/flights/{flight_id:str}/check-ins", permission="dcs:read")
 async def list_check_ins(uow: UnitOfWork, flight_id: str) -> Page[CheckIn]:
-    """List those checked in on a flight: its manifest."""
+    """List those checked in on a flight: its manifest.
+
+    To whose role is narrowed to the own station, those who board there.
+    """
     flight = await flight_by_id(uow, check_id("flt", flight_id))
-    return Page(data=await store.check_ins_of_flight(uow, flight.id), next_cursor=None)
+    stations = {leg.origin for leg in flight.legs}
+    own = {one for one in stations if uow.allowed("dcs:read", station=one)}
+    if not own:
+        uow.require("dcs:read", station=flight.legs[0].origin)
+    check_ins = await store.check_ins_of_flight(uow, flight.id)
+    return Page(data=[one for one in check_ins if one.origin in own], next_cursor=None)
 
 
 @plugin.get("/boarding-passes/{pass_id:str}", permission="dcs:check-in")

@@ -1,6 +1,6 @@
 """Payments of orders, their refunds and the double-entry ledger behind both."""
 
-from pss_kernel import Permission, Plugin
+from pss_kernel import Permission, Plugin, UpTo
 
 from .contracts import PaymentCaptured, PaymentRefunded
 from .settings import Settings
@@ -19,7 +19,10 @@ plugin = Plugin(
         ),
         Permission("payment:read", "See the ledger of an order", level="agent"),
         Permission(
-            "payment:refund", "Retry a refund that the gateway has refused", level="manager"
+            "payment:refund",
+            "Retry a refund that the gateway has refused",
+            level="manager",
+            rules=(UpTo("what is given back"),),
         ),
     ],
     emits=[PaymentCaptured, PaymentRefunded],

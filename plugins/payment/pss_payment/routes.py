@@ -75,6 +75,7 @@ async def retry_refund(work: Work, refund_id: str) -> Answer[Refund]:
     refuse_card_number_as_key(work.idempotency_key)
     check_id("rfd", refund_id)
     async with work.begin() as uow:
+        uow.require("payment:refund", up_to=(await refund_store.by_id(uow, refund_id)).amount)
         row = await refund_store.retry(uow, refund_id)
     if row:
         with later_if_unavailable():

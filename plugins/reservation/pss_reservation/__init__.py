@@ -1,6 +1,6 @@
 """Orders: from an accepted offer to a paid, ticketed or cancelled journey."""
 
-from pss_kernel import Permission, Plugin
+from pss_kernel import Permission, Plugin, UpTo
 
 from .contracts import (
     OrderCancelled,
@@ -27,9 +27,16 @@ plugin = Plugin(
         ),
         Permission(
             "reservation:change",
-            "Add services, cancel; a guest: the own order",
+            "Add services, ask what cancelling gives back; a guest: the own order",
             level="agent",
             guest=True,
+        ),
+        Permission(
+            "reservation:cancel",
+            "Cancel an order as quoted; a guest: the own order",
+            level="agent",
+            guest=True,
+            rules=(UpTo("what is given back"),),
         ),
         Permission(
             "reservation:manage", "See histories and work the attention queue", level="manager"

@@ -115,7 +115,7 @@ async def create_cancellation(
 
 
 @plugin.post(
-    "/cancellations/{cancellation_id:str}/confirm", permission="reservation:change", status=200
+    "/cancellations/{cancellation_id:str}/confirm", permission="reservation:cancel", status=200
 )
 async def confirm_quoted_cancellation(
     uow: UnitOfWork,
@@ -126,8 +126,9 @@ async def confirm_quoted_cancellation(
     """Cancel the order as it was quoted; its seats go back on sale and the refund is made."""
     quote = await find_cancellation(uow, cancellation_id)
     found = await open_order(
-        uow, quote.order_id, "reservation:change", booking_reference, family_name
+        uow, quote.order_id, "reservation:cancel", booking_reference, family_name
     )
+    uow.require("reservation:cancel", up_to=quote.refund)
     return await confirm_cancellation(uow, quote, found)
 
 

@@ -100,7 +100,7 @@ async def test_old_quote_is_gone(airline: Fixture, order: Fixture, http: Fixture
     async with airline.unit_of_work(airline.tenant) as uow:
         quote = await quote_cancellation(uow, await read_order(uow, order.id))
         await uow.hot("UPDATE cancellation SET expires_at = now() - interval '1 second'")
-    staff = await http(airline.tenant, ["reservation:change"])
+    staff = await http(airline.tenant, ["reservation:cancel"])
     answer = await staff.post(
         f"/v1/cancellations/{quote.id}/confirm", headers={"Idempotency-Key": "k1"}
     )

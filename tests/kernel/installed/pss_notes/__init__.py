@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from pss_kernel import Permission, Plugin
+from pss_kernel import Own, Permission, Plugin, UpTo
 from pss_notes.contracts import NoteErased, NoteWritten
 
 
@@ -27,7 +27,13 @@ plugin = Plugin(
         Permission("notes:see", "List notes", guest=True),
         Permission("notes:read", "Read a note", level="agent"),
         Permission("notes:write", "Write and erase notes", level="manager"),
+        Permission(
+            "notes:post",
+            "Post a note",
+            level="agent",
+            rules=(UpTo("the postage"), Own("branch", "where it is posted")),
+        ),
     ],
     emits=[NoteWritten, NoteErased],
-    modules=["routes", "faults", "hooks", "handlers", "jobs", "files"],
+    modules=["routes", "postage", "faults", "hooks", "handlers", "jobs", "files"],
 )
