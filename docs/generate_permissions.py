@@ -14,7 +14,6 @@ from pathlib import Path
 from generate_reference import ours, table
 
 from pss_kernel.auth import LEVELS
-from pss_kernel.identity import plugin as identity
 from pss_kernel.plugin import Permission, Plugin
 
 __all__ = ["PAGE", "permissions"]
@@ -40,7 +39,7 @@ a role is, how an airline makes its own and how rules narrow them is in [access.
 def permissions() -> str:
     """The whole page."""
     parts = [_HEAD]
-    for plugin in (identity, *ours()):
+    for plugin in ours():
         if plugin.permissions:
             parts += [f"## {plugin.name}\n", "\n".join(_plugin(plugin)), ""]
     return "\n".join(parts).rstrip() + "\n"
