@@ -20,7 +20,7 @@ INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/pytho
             --no-build-isolation $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test faults lint bench clean
+.PHONY: help demo serve test faults fuzz lint bench clean
 
 help: ## What there is
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -36,6 +36,9 @@ test: .venv/dev ## All tests
 
 faults: .venv/dev ## The fault tests alone, with fifty kills of each kind
 	PSS_TEST_KILLS=50 $(BIN)/pytest -n 2 --dist loadgroup tests/faults
+
+fuzz: .venv/dev ## The whole OpenAPI document tried with many examples, by schemathesis
+	PSS_TEST_EXAMPLES=25 $(BIN)/pytest tests/journeys/test_journeys_document.py
 
 lint: .venv/dev ## Style, types, architecture, safe migrations, weak spots
 	$(BIN)/ruff check $(SOURCES)
