@@ -15,12 +15,14 @@ from pss_kernel.errors import (
     Problem,
     Unauthorised,
     Unavailable,
+    UpstreamUnavailable,
 )
 from pss_kernel.hooks import hookspec, service
 from pss_kernel.ids import check_id, new_id
 from pss_kernel.keys import ERASED, Erased, Personal, Secret
 from pss_kernel.messaging import Event
 from pss_kernel.money import Money, exponent, round_share
+from pss_kernel.outgoing import CallLimits, OutgoingAnswer, OutgoingClient
 from pss_kernel.persistence import UnitOfWork, Work, tenant_metadata
 from pss_kernel.plugin import FileFinding, Permission, Plugin, Progress
 from pss_kernel.rollout.contracts import migration_health
@@ -31,6 +33,7 @@ __all__ = [
     "Actor",
     "Answer",
     "BadRequest",
+    "CallLimits",
     "Conflict",
     "Content",
     "Erased",
@@ -42,6 +45,8 @@ __all__ = [
     "Invalid",
     "Money",
     "NotFound",
+    "OutgoingAnswer",
+    "OutgoingClient",
     "Own",
     "Page",
     "Permission",
@@ -56,6 +61,7 @@ __all__ = [
     "Unavailable",
     "UnitOfWork",
     "UpTo",
+    "UpstreamUnavailable",
     "Work",
     "__version__",
     "check_id",

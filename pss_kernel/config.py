@@ -122,6 +122,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: str = ""
     """``PSS_TRUSTED_PROXIES``: networks, separated by commas, whose ``X-Forwarded-For`` and
     ``X-Forwarded-Proto`` are believed; empty: nobody's."""
+    outgoing_allow: str = ""
+    """``PSS_OUTGOING_ALLOW``: networks and host names, separated by commas, that a URL in a
+    tenant's settings may lead to although they are not public; empty: none."""
     master_key: Secret | None = None
     """``PSS_MASTER_KEY``: master keys in base64, the current one first, earlier ones after it."""
     master_key_file: Path | None = None

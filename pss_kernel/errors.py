@@ -31,6 +31,10 @@ __all__ = [
     "TooSlow",
     "Unauthorised",
     "Unavailable",
+    "UpstreamBusy",
+    "UpstreamOpen",
+    "UpstreamRefused",
+    "UpstreamUnavailable",
 ]
 
 
@@ -176,6 +180,31 @@ class PluginQuarantined(Unavailable):
             mend=f"An operator sees why with 'pss plugin status' and ends it with "
             f"'pss plugin release {plugin} --tenant CODE'.",
         )
+
+
+class UpstreamUnavailable(Unavailable):
+    """Somebody whom this needs gave no answer in time; whether they acted is not known."""
+
+    code, title = "upstream-unavailable", "Somebody whom this needs does not answer"
+
+
+class UpstreamOpen(UpstreamUnavailable):
+    """They have not answered for a while and are left alone for a moment: nothing was sent."""
+
+    code = "upstream-open"
+
+
+class UpstreamBusy(UpstreamUnavailable):
+    """As many calls to them are under way, and wait, as may: nothing was sent."""
+
+    code = "upstream-busy"
+
+
+class UpstreamRefused(UpstreamUnavailable):
+    """The address may not be called from here: nothing was sent."""
+
+    code, title = "upstream-address", "This address is not called"
+    retryable = False
 
 
 class TenantMoving(Unavailable):

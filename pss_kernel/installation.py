@@ -24,6 +24,7 @@ from pss_kernel.keys._master import MasterKeys
 from pss_kernel.keys._secret import decode_secret
 from pss_kernel.leaving._revisions import remember_revisions
 from pss_kernel.messaging._wake import RelayWaker
+from pss_kernel.outgoing import Outgoing
 from pss_kernel.persistence import (
     Correlation,
     Database,
@@ -60,7 +61,9 @@ class Installation:
         self.registry = registry
         self.cells = cells
         self.directory = Directory(cells, config.base_domain)
-        self.keyring = Keyring(MasterKeys(config, embedded=self.database.embedded))
+        self.outgoing = Outgoing(config)
+        masters = MasterKeys(config, embedded=self.database.embedded, outgoing=self.outgoing)
+        self.keyring = Keyring(masters)
         self.tokens = Tokens(
             SigningKeys(self.directory, self.database, self.keyring.masters), config.base_domain
         )
@@ -132,6 +135,7 @@ class Installation:
     async def close(self) -> None:
         """Let go of everything."""
         await self.breaker.stop()
+        await self.outgoing.stop()
         await self.directory.stop()
         for waker in self._wakers.values():
             await waker.stop()
@@ -179,6 +183,7 @@ async def open_installation(
             async for tenants, problem in key_problems(installation):
                 _log.error("keys_not_open", tenants=len(tenants), reason=problem.sentence)
         installation.directory.start(away.recover)
+        installation.outgoing.start(installation.database)
         for database in cells.values():
             if database.replica is not None:
                 database.replica.start()

@@ -77,6 +77,26 @@ CREATE UNIQUE INDEX uq_signing_key_state ON pss.signing_key (state) WHERE state 
     op.execute("""
 CREATE TRIGGER note_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON pss.signing_key
 FOR EACH STATEMENT EXECUTE FUNCTION pss.note_change()""")
+    # How each process finds those whom it calls; true for a moment only.
+    op.execute("""
+CREATE UNLOGGED TABLE pss.outgoing (
+  process text NOT NULL,
+  tenant text NOT NULL,
+  plugin text NOT NULL,
+  target text NOT NULL,
+  state text NOT NULL,
+  since timestamptz NOT NULL,
+  calls bigint NOT NULL,
+  failed bigint NOT NULL,
+  refused bigint NOT NULL,
+  repeated bigint NOT NULL,
+  inside integer NOT NULL,
+  waiting integer NOT NULL,
+  last_error text NOT NULL,
+  seen_at timestamptz NOT NULL DEFAULT now(),
+  CONSTRAINT pk_outgoing PRIMARY KEY (process, tenant, plugin, target),
+  CONSTRAINT ck_outgoing_state CHECK (state IN ('closed', 'open', 'half-open'))
+)""")
     for table in ("role", "token_cutoff"):
         op.execute(f"""
 CREATE TRIGGER note_change AFTER INSERT OR UPDATE OR DELETE ON pss.{table}
@@ -89,7 +109,8 @@ def downgrade() -> None:
     op.execute("DROP POLICY IF EXISTS of_tenant ON pss.api_key")
     op.execute("DROP POLICY IF EXISTS read ON pss.api_key")
     op.execute("ALTER TABLE pss.api_key DISABLE ROW LEVEL SECURITY")
-    op.execute("DROP TABLE pss.api_key_use, pss.signing_key, pss.token_cutoff, pss.role")
+    op.execute("DROP TABLE pss.outgoing, pss.api_key_use, pss.signing_key")
+    op.execute("DROP TABLE pss.token_cutoff, pss.role")
     op.execute("""
 ALTER TABLE pss.api_key DROP COLUMN mode, DROP COLUMN networks, DROP COLUMN api_version,
   DROP COLUMN replaces, DROP COLUMN created_by""")

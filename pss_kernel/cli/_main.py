@@ -17,6 +17,7 @@ from pss_kernel.cli import (
     _doctor,
     _keys,
     _migrate,
+    _outgoing,
     _plugins,
     _serve,
     _settings,
@@ -88,6 +89,7 @@ def build() -> typer.Typer:
     app.add_typer(_keys.app, name="apikey")
     app.add_typer(_settings.app, name="settings")
     app.add_typer(_data_keys.app, name="keys")
+    app.add_typer(_outgoing.app, name="outgoing")
     app.add_typer(_decode.group(registry), name="decode")
     for plugin in registry.plugins.values():
         for name, group in plugin.command_groups.items():

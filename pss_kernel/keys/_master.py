@@ -15,6 +15,7 @@ from pss_kernel.keys._key_file import (
 )
 from pss_kernel.keys._sealed import KeyMissing, seal, unseal
 from pss_kernel.keys._vault import VaultKey
+from pss_kernel.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from pss_kernel.config import Config
@@ -31,7 +32,7 @@ class MasterKeys:
     embedded installation that is told none makes a file of its own in the data folder.
     """
 
-    def __init__(self, config: Config, *, embedded: bool) -> None:
+    def __init__(self, config: Config, *, embedded: bool, outgoing: Outgoing | None = None) -> None:
         self._own = embedded and config.master_key is None and config.vault_addr is None
         self.file = Path(config.master_key_file) if config.master_key_file else None
         if self.file is None and embedded:
@@ -39,7 +40,7 @@ class MasterKeys:
         self._named = config.master_key_file is not None
         self._text = config.master_key
         self._keys: dict[str, bytes] = {}
-        self.vault = VaultKey(config) if config.vault_addr else None
+        self.vault = VaultKey(config, outgoing or Outgoing(config)) if config.vault_addr else None
         self._read = False
 
     def _load(self) -> None:

@@ -7,17 +7,20 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pss_kernel.errors import Invalid, Unavailable
+from pss_kernel.errors import Invalid, Problem, Unavailable, UpstreamUnavailable
 from pss_kernel.keys._sealed import Altered
+from pss_kernel.outgoing import CallLimits
 
 if TYPE_CHECKING:
     import hvac
 
     from pss_kernel.config import Config
+    from pss_kernel.outgoing import Outgoing
 
 __all__ = ["VaultKey"]
 
 _SECONDS = 5
+_LIMITS = CallLimits(attempts=2, failures=5, open_seconds=5.0)
 
 
 class VaultKey:
@@ -26,10 +29,11 @@ class VaultKey:
     Calls block for a round trip to Vault.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, outgoing: Outgoing) -> None:
         assert config.vault_addr is not None
         self.id = f"vault:{config.vault_mount}/{config.vault_key}"
         self._config = config
+        self._target = outgoing.target("", "kernel", "vault", _LIMITS)
         self._client: hvac.Client | None = None
         self._lock = threading.Lock()  # hvac's session is one connection
 
@@ -58,19 +62,33 @@ class VaultKey:
         import hvac  # noqa: PLC0415 - slow to import, and only this needs it
         import requests  # noqa: PLC0415 - what hvac is made of
 
+        ill = (
+            hvac.exceptions.InternalServerError,
+            hvac.exceptions.VaultDown,
+            hvac.exceptions.BadGateway,
+            hvac.exceptions.RateLimitExceeded,
+        )
+
+        def attempt() -> dict[str, Any]:
+            try:
+                return self._call(what, arguments)
+            except (hvac.exceptions.Forbidden, hvac.exceptions.Unauthorized):
+                self._client = None  # the file may hold a newer token
+                return self._call(what, arguments)
+
         try:
             with self._lock:
-                try:
-                    return self._call(what, arguments)
-                except (hvac.exceptions.Forbidden, hvac.exceptions.Unauthorized):
-                    self._client = None  # the file may hold a newer token
-                    return self._call(what, arguments)
+                # To wrap or unwrap twice is as good as once.
+                return self._target.call_blocking(
+                    attempt, repeatable=True, failures=(*ill, requests.RequestException)
+                )
         except hvac.exceptions.InvalidRequest as error:
             raise Altered(f"A key that {self.id} wrapped") from error
-        except (hvac.exceptions.VaultError, requests.RequestException) as error:
+        except (hvac.exceptions.VaultError, UpstreamUnavailable) as error:
+            why = error.detail if isinstance(error, Problem) else type(error).__name__
             raise Unavailable(
-                f"Vault at {self._config.vault_addr} does not give what {self.id} is needed for "
-                f"({type(error).__name__}).",
+                f"Vault at {self._config.vault_addr} does not give what {self.id} is needed for: "
+                f"{why.rstrip('.')}.",
                 code="vault-unavailable",
                 mend="See that it runs and is unsealed, and that the token may encrypt and decrypt "
                 "with that key (PSS_VAULT_TOKEN or PSS_VAULT_TOKEN_FILE).",

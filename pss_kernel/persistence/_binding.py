@@ -77,6 +77,11 @@ class Binding:
         self._role: str | None = first_role(tenant, roles, plugin)
         self._ended = False
 
+    @property
+    def ended(self) -> bool:
+        """Whether the transaction is over."""
+        return self._ended
+
     def end(self) -> None:
         """From here on the connection belongs to somebody else."""
         self._ended = True

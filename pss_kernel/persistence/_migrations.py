@@ -116,7 +116,7 @@ GRANT USAGE ON SCHEMA pss TO "{tenants}";
 GRANT INSERT ON pss.outbox TO "{tenants}";
 GRANT USAGE ON SEQUENCE pss.outbox_id_seq TO "{tenants}";
 GRANT SELECT, INSERT, UPDATE, DELETE ON pss.outbox, pss.outbox_dead, pss.job, pss.event_waiting,
-  pss.tenant_traffic, pss.api_key_use TO "{relay}";
+  pss.tenant_traffic, pss.api_key_use, pss.outgoing TO "{relay}";
 GRANT USAGE ON SEQUENCE pss.outbox_id_seq, pss.outbox_dead_id_seq TO "{relay}";
 GRANT SELECT (code) ON pss.tenant TO "{relay}";
 GRANT EXECUTE ON FUNCTION pss.quarantine_plugin(text, text, text) TO "{relay}";

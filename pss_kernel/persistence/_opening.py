@@ -11,6 +11,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pss_kernel.errors import Problem, ReadOnlyUnit, TenantMoving
+from pss_kernel.outgoing._within import within_unit
 from pss_kernel.persistence._binding import Binding, TransactionFailed, first_role
 from pss_kernel.persistence._database import Database, disconnected
 from pss_kernel.persistence._database_problem import database_problem
@@ -74,7 +75,8 @@ async def open_unit_of_work(
             read_only=read_only,
         )
         try:
-            yield uow
+            with within_unit(binding):
+                yield uow
             await uow.flush()
             await _commit(uow, binding)
             if replica is not None and (freshness.wants_position or not read_only):

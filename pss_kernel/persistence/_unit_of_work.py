@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pss_kernel.installation import Installation
     from pss_kernel.messaging._event import Event
     from pss_kernel.money import Money
+    from pss_kernel.outgoing import CallLimits, OutgoingClient
     from pss_kernel.tenancy import Tenant
 
 __all__ = ["Correlation", "UnitOfWork"]
@@ -263,6 +264,28 @@ class UnitOfWork:
             yield
         finally:
             self.plugin = before
+
+    def outgoing(
+        self,
+        target: str,
+        *,
+        base_url: str,
+        internal: bool = False,
+        limits: CallLimits | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> OutgoingClient:
+        """A caller of somebody else's HTTP API, to be used once this unit of work has ended.
+
+        ``target`` names them, for people; ``base_url`` must be public and https, unless it is
+        ``internal``: not a tenant's but the operator's. ``headers`` go with every request.
+        """
+        return self.installation.outgoing.client(
+            *(self.tenant.code, self.plugin, target),
+            base_url=base_url,
+            internal=internal,
+            limits=limits,
+            headers=headers,
+        )
 
     async def call(self, spec: HookSpec[..., R], **arguments: Any) -> R:
         """Call a hook: what this tenant's enabled plugins implement of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -27,6 +27,7 @@ from pss_kernel.tenancy._tenant import KERNEL
 if TYPE_CHECKING:
     from pss_kernel.auth import Actor
     from pss_kernel.installation import Installation
+    from pss_kernel.outgoing import CallLimits, OutgoingClient
     from pss_kernel.tenancy import Tenant
 
 __all__ = ["Answered", "Idempotency", "Work", "forget_old_keys"]
@@ -205,6 +206,24 @@ class Work:
     def settings(self, kind: type[S]) -> S:
         """This tenant's settings of the plugin that declares the type ``kind``."""
         return self.installation.settings_of(self.tenant, kind)
+
+    def outgoing(
+        self,
+        target: str,
+        *,
+        base_url: str,
+        internal: bool = False,
+        limits: CallLimits | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> OutgoingClient:
+        """A caller of somebody else's HTTP API, for between the units; see UnitOfWork."""
+        return self.installation.outgoing.client(
+            *(self.tenant.code, self.plugin, target),
+            base_url=base_url,
+            internal=internal,
+            limits=limits,
+            headers=headers,
+        )
 
     def begin(self, *, read_only: bool = False) -> AbstractAsyncContextManager[UnitOfWork]:
         """A unit of work; commits when the block ends, rolls back when it raises.

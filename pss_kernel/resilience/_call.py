@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -14,9 +15,16 @@ if TYPE_CHECKING:
     from pss_kernel.installation import Installation
     from pss_kernel.tenancy import Tenant
 
-__all__ = ["Call", "blame", "counted"]
+__all__ = ["Call", "blame", "counted", "seconds_left"]
 
 _SERVER_ERROR = 500
+_deadline: ContextVar[float | None] = ContextVar("pss_deadline", default=None)
+
+
+def seconds_left() -> float | None:
+    """Of the time budget of what runs now; None where it has none."""
+    deadline = _deadline.get()
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
 def blame(error: BaseException, plugin: str) -> str:
@@ -44,6 +52,7 @@ class Call:
     """
 
     __slots__ = (
+        "_before",
         "_installation",
         "_started",
         "_subject",
@@ -80,7 +89,10 @@ class Call:
     async def __aenter__(self) -> Self:
         """Start the clock."""
         self._started = time.monotonic()
+        self._before = _deadline.get()
         if self.budget is not None:
+            deadline = self._started + self.budget
+            _deadline.set(min(deadline, self._before or deadline))
             self._timeout = asyncio.timeout(self.budget)
             await self._timeout.__aenter__()
         return self
@@ -92,6 +104,7 @@ class Call:
         traceback: TracebackType | None,
     ) -> None:
         """Count, and raise PluginTooSlow where the budget has ended the call."""
+        _deadline.set(self._before)
         if error is not None and isinstance(error, asyncio.CancelledError):
             blame(error, self.plugin)  # the innermost code that was running
         if self._timeout is not None:

@@ -55,7 +55,8 @@ FROM own o ORDER BY (SELECT max(depth) FROM level l WHERE l.oid = o.oid), o.reln
 _CONTROL = """
 SELECT table_name::text AS name, column_name::text AS key FROM information_schema.columns
 WHERE table_schema = 'pss'
-  AND table_name NOT IN ('placement', 'tenant_domain', 'migration_tenant', 'tenant_traffic')
+  AND table_name NOT IN ('placement', 'tenant_domain', 'migration_tenant', 'tenant_traffic',
+    'outgoing')
   AND (column_name = 'tenant' OR (table_name = 'tenant' AND column_name = 'code'))
 ORDER BY table_name <> 'tenant', table_name
 """

@@ -3,6 +3,6 @@
 Installed with the kernel as a pytest plugin; see ``docs/plugin-authors.md``.
 """
 
-from pss_kernel.testing._kit import TestKit
+from pss_kernel.testing._kit import LOOPBACK, TestKit
 
-__all__ = ["TestKit"]
+__all__ = ["LOOPBACK", "TestKit"]

@@ -28,7 +28,11 @@ from pss_kernel.tenancy._file import load_tenant
 from pss_kernel.tenancy._plan import apply_tenant
 from pss_kernel.tenancy._provision import create_tenant
 
-__all__ = ["TestKit"]
+__all__ = ["LOOPBACK", "TestKit"]
+
+LOOPBACK = "127.0.0.0/8,::1/128,localhost"
+"""For ``outgoing_allow``: what plugins call in tests runs on this machine."""
+
 
 _SYSTEM = Actor("system", "test")
 _TAKE = text("""

@@ -16,7 +16,7 @@ from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.observability import configure_logging
 from pss_kernel.registry import Registry
-from pss_kernel.testing._kit import TestKit
+from pss_kernel.testing._kit import LOOPBACK, TestKit
 
 __all__ = ["deliver", "http", "installation", "kit", "make_tenant", "run_job", "unit_of_work"]
 
@@ -30,7 +30,9 @@ async def installation() -> AsyncIterator[Installation]:
     """One embedded installation for the whole run of this process, thrown away at its end."""
     with tempfile.TemporaryDirectory(prefix="pss-test-") as folder:
         os.chmod(folder, 0o711)  # noqa: PTH101, S103 - root's folder, for the unprivileged server to pass
-        config = Config(data_dir=Path(folder), log_level="warning", pool_size=24)
+        config = Config(
+            data_dir=Path(folder), log_level="warning", pool_size=24, outgoing_allow=LOOPBACK
+        )
         configure_logging(config)
         async with open_installation(config, Registry.discover()) as opened:
             yield opened

@@ -25,7 +25,7 @@ from pss_kernel.installation import Installation, open_installation
 from pss_kernel.observability import configure_logging
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy import Tenant
-from pss_kernel.testing import TestKit
+from pss_kernel.testing import LOOPBACK, TestKit
 from pss_outside.airlines import AURELIS, trimmed
 from pss_outside.processes import free_port, network
 from pss_outside.rules import broken_rules, rules_are_kept
@@ -46,7 +46,9 @@ def folder() -> Iterator[Path]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def installation(folder: Path) -> AsyncIterator[Installation]:
     """Takes the place of the test kit's: a database server that only these tests stop."""
-    config = Config(data_dir=folder / "var", log_level="critical", pool_size=24)
+    config = Config(
+        data_dir=folder / "var", log_level="critical", pool_size=24, outgoing_allow=LOOPBACK
+    )
     configure_logging(config)
     async with open_installation(config, Registry.discover()) as opened:
         yield opened

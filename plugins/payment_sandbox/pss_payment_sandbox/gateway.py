@@ -1,29 +1,19 @@
 """The gateway that talks to the sandbox card network over HTTP."""
 
-from functools import cache
-from ssl import SSLContext
 from typing import Any, Literal
 
-import httpx
 import msgspec
-from tenacity import (
-    AsyncRetrying,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_random_exponential,
-)
 
-from pss_kernel import Money
+from pss_kernel import Money, OutgoingAnswer, OutgoingClient, UpstreamUnavailable
 from pss_payment.contracts import Outcome
 
 __all__ = ["NAME", "SandboxGateway"]
 
 NAME = "payment_sandbox"
 
-# Nothing of the answer arrived. The request may have: that is what the idempotency key is for.
-_BROKEN_CONNECTION = (httpx.NetworkError, httpx.ConnectTimeout, httpx.RemoteProtocolError)
 _UNKNOWN = Outcome(status="unknown")
 _SERVER_ERROR = 500
+_CONFLICT = 409
 
 
 class _Charge(msgspec.Struct):
@@ -41,35 +31,22 @@ class _Refusal(msgspec.Struct):
     code: str
 
 
-@cache
-def _tls() -> SSLContext:
-    """Read the certificate authorities once per process; it takes long."""
-    return httpx.create_ssl_context()
-
-
 class SandboxGateway:
     """One airline's connections to the network. Fulfils ``pss_payment.contracts.Gateway``.
 
-    A broken connection is tried again with the same idempotency key. Whatever can't be
-    understood, a timeout above all, is ``unknown``: never approved, never declined.
+    What brings no answer is tried again with the same idempotency key while there is time.
+    Whatever can't be understood, a timeout above all, is ``unknown``: never approved, never
+    declined.
     """
 
     name = NAME
     test = True
 
-    def __init__(self, url: str, merchant: str, timeout_seconds: float, attempts: int) -> None:
-        self._attempts = attempts
-        self._client = httpx.AsyncClient(
-            base_url=url,
-            headers={"Merchant": merchant},
-            timeout=timeout_seconds,
-            verify=_tls(),
-            trust_env=False,  # it runs beside the application, not behind a proxy
-        )
+    def __init__(self, client: OutgoingClient) -> None:
+        self._client = client
 
     async def aclose(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
+        """Let go of it; the connections are the kernel's."""
 
     async def authorise(
         self,
@@ -114,7 +91,7 @@ class SandboxGateway:
     async def lookup(self, payment_id: str) -> Outcome | None:
         """Find how an authorisation stands; None: the network never heard of the payment."""
         answer = await self._send("GET", "/charges", params={"payment_id": payment_id})
-        if answer is None or not answer.is_success:
+        if answer is None or not answer.ok:
             return _UNKNOWN
         try:
             charges = msgspec.json.decode(answer.content, type=_Charges).data
@@ -123,32 +100,25 @@ class SandboxGateway:
         return _outcome(charges[0]) if charges else None
 
     async def _operate(self, path: str, key: str, body: dict[str, Any]) -> Outcome:
-        answer = await self._send("POST", path, json=body, headers={"Idempotency-Key": key})
-        if answer is None or answer.status_code >= _SERVER_ERROR:
+        answer = await self._send("POST", path, json=body, key=key)
+        if answer is None or answer.status >= _SERVER_ERROR:
             return _UNKNOWN
         try:
-            if answer.is_success:
+            if answer.ok:
                 return _outcome(msgspec.json.decode(answer.content, type=_Charge))
             refusal = msgspec.json.decode(answer.content, type=_Refusal)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return _UNKNOWN
-        if answer.status_code == httpx.codes.CONFLICT:
+        if answer.status == _CONFLICT:
             return Outcome(status="declined", decline_reason=refusal.code)
         return _UNKNOWN
 
-    async def _send(self, method: str, path: str, **request: Any) -> httpx.Response | None:
-        """Send it; None when no whole answer came."""
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(_BROKEN_CONNECTION),
-            stop=stop_after_attempt(self._attempts),
-            wait=wait_random_exponential(multiplier=0.05, max=0.5),
-            reraise=True,
-        )
+    async def _send(self, method: str, path: str, **request: Any) -> OutgoingAnswer | None:
+        """Send it; None when no whole answer came, or it was not even sent."""
         try:
-            answer: httpx.Response = await retrying(self._client.request, method, path, **request)
-        except httpx.RequestError:
+            return await self._client.request(method, path, **request)
+        except UpstreamUnavailable:
             return None
-        return answer
 
 
 def _outcome(charge: _Charge) -> Outcome:

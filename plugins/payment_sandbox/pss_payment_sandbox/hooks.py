@@ -1,6 +1,6 @@
 import os
 
-from pss_kernel import Unavailable, UnitOfWork
+from pss_kernel import CallLimits, Unavailable, UnitOfWork
 from pss_payment.contracts import open_gateway
 
 from . import plugin
@@ -25,4 +25,16 @@ async def open_sandbox(
             code="payment-sandbox-unconfigured",
             mend="Run 'pss serve', or set PSS_PAYMENT_SANDBOX_URL or the setting 'url'.",
         )
-    return SandboxGateway(url, uow.tenant.code, settings.timeout_seconds, settings.connect_attempts)
+    client = uow.outgoing(
+        "card-network",
+        base_url=url,
+        internal=not settings.url,  # the variable is the operator's, the setting a tenant's
+        headers={"Merchant": uow.tenant.code},
+        limits=CallLimits(
+            read_seconds=settings.timeout_seconds,
+            total_seconds=settings.timeout_seconds,
+            attempts=settings.connect_attempts,
+            open_seconds=5.0,
+        ),
+    )
+    return SandboxGateway(client)

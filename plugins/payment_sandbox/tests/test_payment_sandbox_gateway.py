@@ -4,13 +4,16 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pss_kernel import Money
+from pss_kernel import CallLimits, Money
+from pss_kernel.config import Config
+from pss_kernel.outgoing import Outgoing
 from pss_payment.contracts import Outcome
 from pss_payment_sandbox.gateway import SandboxGateway
 
@@ -19,10 +22,22 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
-async def gateway_to(url: str, seconds: float = 3.0) -> AsyncIterator[SandboxGateway]:
-    gateway = SandboxGateway(url, "aurelis", seconds, 3)
-    async with contextlib.aclosing(gateway):
-        yield gateway
+async def gateway_to(
+    url: str, seconds: float = 3.0, attempts: int = 3
+) -> AsyncIterator[SandboxGateway]:
+    outgoing = Outgoing(Config(data_dir=Path()))
+    limits = CallLimits(
+        read_seconds=seconds, total_seconds=seconds, attempts=attempts, failures=1000
+    )
+    client = outgoing.client(
+        *("aurelis", "payment_sandbox", "card-network"),
+        base_url=url,
+        internal=True,
+        limits=limits,
+        headers={"Merchant": "aurelis"},
+    )
+    yield SandboxGateway(client)
+    await outgoing.stop()
 
 
 @contextlib.asynccontextmanager
@@ -153,7 +168,5 @@ async def test_any_bytes_give_an_outcome(answer: bytes) -> None:
         writer.close()
         await writer.wait_closed()
 
-    async with misbehaving(talk) as url:
-        gateway = SandboxGateway(url, "aurelis", 1.0, 1)
-        async with contextlib.aclosing(gateway):
-            assert (await authorise(gateway, "pay_1")).status == "unknown"
+    async with misbehaving(talk) as url, gateway_to(url, 1.0, 1) as gateway:
+        assert (await authorise(gateway, "pay_1")).status == "unknown"
