@@ -11,6 +11,7 @@ import typer
 
 from pss_kernel._version import __version__
 from pss_kernel.cli import (
+    _audit,
     _cells,
     _data_keys,
     _decode,
@@ -88,6 +89,7 @@ def build() -> typer.Typer:
     app.add_typer(_migrate.app, name="migrate")
     app.add_typer(_keys.app, name="apikey")
     app.add_typer(_settings.app, name="settings")
+    app.add_typer(_audit.app, name="audit")
     app.add_typer(_data_keys.app, name="keys")
     app.add_typer(_outgoing.app, name="outgoing")
     app.add_typer(_decode.group(registry), name="decode")

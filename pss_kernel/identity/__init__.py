@@ -2,6 +2,7 @@
 
 from pss_kernel._version import __version__
 from pss_kernel.config import IDENTITY
+from pss_kernel.identity.audit.events import AuditHeadNoted
 from pss_kernel.identity.permissions import PERMISSIONS
 from pss_kernel.identity.settings import IdentitySettings
 from pss_kernel.plugin import Plugin
@@ -14,6 +15,7 @@ plugin = Plugin(
     summary="Accounts, sessions, roles, keys and the audit trail",
     settings=IdentitySettings,
     permissions=PERMISSIONS,
-    modules=["me.routes"],
+    emits=[AuditHeadNoted],
+    modules=["audit.jobs", "audit.routes", "me.routes"],
     package=__name__,
 )

@@ -1,5 +1,7 @@
 """The tables of accounts, sessions, factors and the audit trail; as the migrations make them."""
 
+from datetime import datetime
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -22,7 +24,7 @@ __all__ = ["metadata"]
 metadata = tenant_metadata()
 
 
-def _moment(name: str, *, nullable: bool = True) -> Column[DateTime]:
+def _moment(name: str, *, nullable: bool = True) -> Column[datetime]:
     return Column(name, DateTime(timezone=True), nullable=nullable)
 
 

@@ -6,4 +6,5 @@ __all__ = ["PERMISSIONS"]
 
 PERMISSIONS = [
     Permission("identity:self", "See who one is and manage the own account", guest=True),
+    Permission("identity:audit-read", "See who did what: the audit trail", level="admin"),
 ]

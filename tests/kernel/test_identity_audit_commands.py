@@ -22,7 +22,8 @@ from pss_kernel.registry import Registry
 Pss = Callable[..., tuple[int, str, str]]
 
 READING = {
-    "cell list", "cell status", "apikey list", "decode bcbp", "decode ssim", "demo", "doctor",
+    "apikey list", "audit verify", "cell list", "cell status", "decode bcbp", "decode ssim", "demo",
+    "doctor",
     "keys generate", "keys status", "migrate lint", "migrate plan", "migrate status", "plugin list",
     "plugin status", "serve", "settings history", "settings show", "tenant list", "tenant plan",
     "tenant remains", "tenant show", "tenant verify", "worker",
@@ -34,6 +35,7 @@ CHANGING = {
         *("tenant.created", "tenant.changed", "tenant.files-loaded", "settings.changed"),
         *("plugin.enabled", "plugin.migrated"),
     },
+    "audit export": {"audit.exported"},
     "tenant export": {"tenant.exported"},
     "tenant import": {"tenant.imported"},
     "tenant delete": {"tenant.deletion-scheduled"},
@@ -169,6 +171,7 @@ async def test_each_changing_command_leaves_its_entries(
     assert key not in json.dumps(entry)
     await given("apikey revoke", entry["subject"].removeprefix("key:"))
 
+    await given("audit export", "--out", str(tmp_path / "audit.ndjson"), *at)
     await given("tenant export", code, str(tmp_path / "export"))
     copy = f"{code}_copy"
     await given("tenant import", str(tmp_path / "export"), "--as", copy, "--no-events", code=copy)
