@@ -28,7 +28,7 @@ from pss_kernel.leaving._format import (
     selected,
 )
 from pss_kernel.leaving._place import Writing, placed, write_sums
-from pss_kernel.leaving._protection import PROTECTED, protection_of
+from pss_kernel.leaving._protection import PASSING, PROTECTED, protection_of
 from pss_kernel.leaving._readme import readme
 from pss_kernel.leaving._revisions import made_by
 from pss_kernel.tenancy._changing import tenant_transaction
@@ -141,7 +141,10 @@ class _Writer:
     async def everything(self, tables: list[TenantTable]) -> Manifest:
         await plain_forms(self.owner)
         prints = {
-            one.name: await fingerprint(self.owner, self.tenant.schema, one) for one in tables
+            one.name: Fingerprint(0, 0)
+            if one.name in PASSING
+            else await fingerprint(self.owner, self.tenant.schema, one)
+            for one in tables
         }
         self.total = sum(one.rows for one in prints.values())
         plugins = await self._plugins()
@@ -194,7 +197,9 @@ class _Writer:
             table.name,
             protection=protection_of(self.installation.registry, plugin, table.name),
         )
-        written = await self._rows(schema, table.name, f"tables/{table.name}.jsonl", columns)
+        written = await self._rows(
+            schema, table.name, f"tables/{table.name}.jsonl", columns, none=table.name in PASSING
+        )
         if print_ is None:
             return written
         return msgspec.structs.replace(
@@ -202,10 +207,19 @@ class _Writer:
         )
 
     async def _rows(
-        self, schema: str, table: str, file: str, columns: list[Column], where: str = ""
+        self,
+        schema: str,
+        table: str,
+        file: str,
+        columns: list[Column],
+        where: str = "",
+        *,
+        none: bool = False,
     ) -> TableFile:
         key = [row["name"] for row in await self.owner.fetch(_KEY, schema, table)]
         order = f" ORDER BY {', '.join(_quoted(schema, table, one) for one in key)}" if key else ""
+        if none:
+            order = " LIMIT 0"
         query = (
             f"SELECT row_to_json(r)::text FROM (SELECT {selected(columns)} "  # noqa: S608 - names from the catalogue, quoted
             f"FROM {_quoted(schema, table)}{where and f' WHERE {where}'}{order}) AS r"

@@ -25,6 +25,7 @@ import pytest
 from pss_kernel.errors import Conflict, Invalid, TenantUnknown
 from pss_kernel.leaving._export import export_tenant
 from pss_kernel.leaving._format import Manifest, copy_line
+from pss_kernel.leaving._import import import_tenant
 from pss_kernel.leaving._place import opened, placed
 from pss_kernel.leaving._verify import faults_of, read_manifest
 from pss_kernel.tenancy import Tenant
@@ -130,6 +131,30 @@ async def test_rows_of_the_control_schema(either: TestKit, tmp_path: Path) -> No
     assert tenant.code == json.loads(waiting["payload"])["tenant"]
     everything = b"".join(path.read_bytes() for path in target.rglob("*") if path.is_file())
     assert other.code.encode() not in everything
+
+
+async def test_nobody_signs_in_with_an_export(kit: TestKit, tmp_path: Path) -> None:
+    """Accounts are in it with what is secret marked so; sessions and refresh tokens are not."""
+    tenant = await _with_rows(kit)
+    async with kit.installation.cell(tenant).owner() as owner:
+        await owner.execute(f"""
+INSERT INTO {tenant.schema}.account (account_id, email, email_key, name, created_by)
+VALUES ('acc_1', 'nora@example.org', 'nora@example.org', 'Nora', 'test');
+INSERT INTO {tenant.schema}.session (session_id, account_id, methods, expires_at, address,
+  user_agent, token_expires_at)
+VALUES ('ses_1', 'acc_1', '{{pwd}}', now() + interval '1 hour', '::1', 'x', now());
+INSERT INTO {tenant.schema}.refresh_token (digest, session_id, expires_at)
+VALUES ('\\x00', 'ses_1', now() + interval '1 hour')""")
+    manifest = await export_tenant(kit.installation, tenant.code, tmp_path / "out")
+    assert 1 == len(_lines(tmp_path / "out/tables/account.jsonl"))
+    for name in ("session", "refresh_token"):
+        assert b"" == (tmp_path / f"out/tables/{name}.jsonl").read_bytes()
+    (account,) = [one for one in manifest.tables if one.name == "account"]
+    marks = {one.name: one.protection for one in account.columns}
+    assert ("personal", "secret", None) == (marks["email"], marks["password_hash"], marks["state"])
+    await import_tenant(
+        kit.installation, tmp_path / "out", manifest, code=f"{tenant.code}_b", events=False
+    )
 
 
 async def test_into_sqlite_and_csv(kit: TestKit, tmp_path: Path) -> None:
