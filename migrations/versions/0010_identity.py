@@ -101,7 +101,7 @@ CREATE UNLOGGED TABLE pss.outgoing (
         op.execute(f"""
 CREATE TRIGGER note_change AFTER INSERT OR UPDATE OR DELETE ON pss.{table}
 FOR EACH ROW EXECUTE FUNCTION pss.note_change()""")
-    for table in ("api_key", "role", "token_cutoff"):
+    for table in ("api_key", "api_key_use", "role", "token_cutoff"):
         op.execute(f"ALTER TABLE pss.{table} ENABLE ROW LEVEL SECURITY")
 
 

@@ -16,6 +16,6 @@ plugin = Plugin(
     settings=IdentitySettings,
     permissions=PERMISSIONS,
     emits=[AuditHeadNoted],
-    modules=["audit.jobs", "audit.routes", "me.routes"],
+    modules=["api_keys.routes", "audit.jobs", "audit.routes", "me.routes"],
     package=__name__,
 )

@@ -7,4 +7,11 @@ __all__ = ["PERMISSIONS"]
 PERMISSIONS = [
     Permission("identity:self", "See who one is and manage the own account", guest=True),
     Permission("identity:audit-read", "See who did what: the audit trail", level="admin"),
+    Permission("identity:keys-read", "See API keys and their last use", level="admin"),
+    Permission(
+        "identity:keys-manage",
+        "Make, change, rotate and end API keys",
+        level="admin",
+        step_up=True,
+    ),
 ]

@@ -96,7 +96,7 @@ GRANT SELECT ON pss.tenant, pss.tenant_domain, pss.tenant_plugin, pss.api_key,
 DO $$
 DECLARE one text;
 BEGIN
-  FOREACH one IN ARRAY ARRAY['api_key', 'role', 'token_cutoff'] LOOP
+  FOREACH one IN ARRAY ARRAY['api_key', 'api_key_use', 'role', 'token_cutoff'] LOOP
     IF NOT EXISTS (SELECT FROM pg_policies WHERE schemaname = 'pss' AND tablename = one
                    AND policyname = 'of_tenant') THEN
       EXECUTE format('CREATE POLICY of_tenant ON pss.%I TO %I '
@@ -106,6 +106,10 @@ BEGIN
         '{control}');
     END IF;
   END LOOP;
+  IF NOT EXISTS (SELECT FROM pg_policies WHERE schemaname = 'pss' AND tablename = 'api_key_use'
+                 AND policyname = 'record') THEN
+    CREATE POLICY record ON pss.api_key_use TO "{relay}" USING (true) WITH CHECK (true);
+  END IF;
 END $$;
 GRANT USAGE ON SCHEMA pss TO "{identity}";
 GRANT SELECT, INSERT, UPDATE, DELETE ON pss.role, pss.token_cutoff TO "{identity}";

@@ -9,10 +9,12 @@ from typing import Any
 
 import asyncpg
 import httpx
+import msgspec
 import pytest
 import pytest_asyncio
 
 from pss_api import create_app
+from pss_kernel.api_versions import OLDEST
 from pss_kernel.auth import create_api_key
 from pss_kernel.errors import Invalid
 from pss_kernel.tenancy._file import InvalidTenant, load_tenant
@@ -200,8 +202,51 @@ async def test_commands(pss: Any, both: Any, tmp_path: Path) -> None:
     assert (0, True) == (code, "enable plugin echo" in out)
     code, out, _ = await asyncio.to_thread(pss, "tenant", "plan", str(tmp_path), "--test")
     assert (0, "Nothing to change.\n") == (code, out)
+    async with kit.installation.database.owner() as owner:
+        trail = f'SELECT action FROM "t_{live.code}_test".audit_entry'
+        done = {row["action"] for row in await owner.fetch(trail)}
+    assert {"tenant.created", "plugin.enabled"} <= done
     _, out, _ = await asyncio.to_thread(pss, "tenant", "list")
     (line,) = [one for one in out.splitlines() if one.startswith(f"{live.code}_test ")]
     assert ["A", "(test)", live.code] == line.split()[1:4]
     await kit.installation.directory.refresh()
     assert () == kit.installation.directory.by_code(f"{live.code}_test").domains
+
+
+async def test_key_commands(pss: Any, both: Any) -> None:
+    """``pss apikey``: a test key for the tenant, networks, a version, rotation, an end."""
+    kit, _, _, _, _ = both
+    live = await kit.make_tenant(plugins=["notes"])
+    await kit.api_key(live, ["*"])
+    twin = await enable_test_mode(kit.installation, live.code)
+
+    async def said(*arguments: str) -> Any:
+        code, out, err = await asyncio.to_thread(pss, "apikey", *arguments, "--json")
+        assert 0 == code, err
+        return msgspec.json.decode(out)
+
+    made = await said(
+        *("create", "--tenant", live.code, "--mode", "test", "--scopes", "notes:read,notes:write"),
+        *("--networks", "127.0.0.1,203.0.113.0/24", "--version", OLDEST, "--days", "30"),
+    )
+    assert made["key"].startswith(f"pss_test_{made['key_id']}_")
+    assert (["127.0.0.1/32", "203.0.113.0/24"], OLDEST) == (made["networks"], made["api_version"])
+    await kit.installation.directory.refresh()
+    key = kit.installation.directory.key(made["key_id"])
+    assert (twin.code, "test", OLDEST) == (key.tenant, key.mode, key.api_version)
+    new = await said("rotate", made["key_id"], "--overlap-hours", "1")
+    old = await said("show", made["id"])
+    assert (new["id"], "active") == (old["replaced_by"], old["state"])
+    listed = (await said("list", "--tenant", live.code, "--mode", "test"))["data"]
+    assert {made["key_id"], new["key_id"]} <= {one["key_id"] for one in listed}
+    live_ones = (await said("list", "--tenant", live.code))["data"]
+    assert {"live"} == {one["mode"] for one in live_ones}
+    assert "revoked" == (await said("revoke", old["key_id"]))["state"]
+    for arguments, wrong in (
+        (("create", "--tenant", twin.code, "--scopes", "*", "--mode", "live"), "no live data"),
+        (("create", "--tenant", live.code, "--scopes", "*", "--networks", "10.0.0.1/8"), "bits"),
+        (("create", "--tenant", live.code, "--scopes", "*", "--version", "2001-01-01"), OLDEST),
+        (("rotate", old["key_id"]), "is revoked"),
+    ):
+        code, _, err = await asyncio.to_thread(pss, "apikey", *arguments)
+        assert (2, True) == (code, wrong in err), err

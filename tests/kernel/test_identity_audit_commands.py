@@ -22,7 +22,8 @@ from pss_kernel.registry import Registry
 Pss = Callable[..., tuple[int, str, str]]
 
 READING = {
-    "apikey list", "audit verify", "cell list", "cell status", "decode bcbp", "decode ssim", "demo",
+    "apikey list", "apikey show", "audit verify", "cell list", "cell status", "decode bcbp", "decode ssim",
+    "demo",
     "doctor",
     "keys generate", "keys status", "migrate lint", "migrate plan", "migrate status", "plugin list",
     "plugin status", "serve", "settings history", "settings show", "tenant list", "tenant plan",
@@ -46,6 +47,7 @@ CHANGING = {
     "plugin uninstall": {"plugin.uninstalled"},
     "apikey create": {"api-key.created"},
     "apikey revoke": {"api-key.revoked"},
+    "apikey rotate": {"api-key.rotated"},
     "settings set": {"settings.changed"},
     "settings unset": {"settings.changed"},
     "keys rotate": {"keys.rotated"},
@@ -56,6 +58,7 @@ CHANGING = {
 """Commands that the test below gives, with the entries that each leaves."""
 
 ELSEWHERE = {
+    "tenant test-mode enable": "tests/kernel/test_identity_api_keys_twins.py",
     "tenant move": "tests/kernel/test_kernel_move.py",
     "migrate run": "tests/kernel/test_kernel_migrate_commands.py",
     "inventory import-ssim": "plugins/inventory/tests/test_inventory_schedule.py",
@@ -169,6 +172,8 @@ async def test_each_changing_command_leaves_its_entries(
     (entry,) = given.last
     assert {"name": "desk", "scopes": ["*"]}.items() <= entry["after"].items()
     assert key not in json.dumps(entry)
+    new = (await given("apikey rotate", entry["subject"].removeprefix("key:"))).strip()
+    assert new not in json.dumps(given.last)
     await given("apikey revoke", entry["subject"].removeprefix("key:"))
 
     await given("audit export", "--out", str(tmp_path / "audit.ndjson"), *at)
