@@ -25,6 +25,10 @@ _SOON = (date.today() + timedelta(days=2)).isoformat()  # noqa: DTZ011 - any nea
 # What to send where no id fits: by "Schema.property", else by "property".
 WORDS: dict[str, Any] = {
     "NewService.type": "meal",
+    "scope": "meals:read",
+    "network": "203.0.113.0/24",
+    "expires_at": "2090-01-01T00:00:00Z",
+    "api_version": "2026-11-25",
     "CardMethod.type": "card",
     "PassengerDocument.type": "passport",
     "TravelDocument.type": "passport",
