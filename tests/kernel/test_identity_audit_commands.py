@@ -22,9 +22,8 @@ from pss_kernel.registry import Registry
 Pss = Callable[..., tuple[int, str, str]]
 
 READING = {
-    "apikey list", "apikey show", "audit verify", "cell list", "cell status", "decode bcbp", "decode ssim",
-    "demo",
-    "doctor",
+    "apikey list", "apikey show", "audit verify", "cell list", "cell status", "decode bcbp",
+    "decode ssim", "demo", "doctor", "outgoing status",
     "keys generate", "keys status", "migrate lint", "migrate plan", "migrate status", "plugin list",
     "plugin status", "serve", "settings history", "settings show", "tenant list", "tenant plan",
     "tenant remains", "tenant show", "tenant verify", "worker",
