@@ -26,6 +26,7 @@ __all__ = [
     "PluginTooSlow",
     "Problem",
     "ReadOnlyUnit",
+    "StepUpRequired",
     "TenantMoving",
     "TenantUnknown",
     "TooSlow",
@@ -106,6 +107,17 @@ class Forbidden(Problem):
     """Known credentials that may not do this."""
 
     status, code, title = 403, "forbidden", "These credentials may not do this"
+
+
+class StepUpRequired(Forbidden):
+    """A person that may do this must prove once more who it is, with a second factor."""
+
+    code, title = "step-up-required", "A fresh second factor is needed"
+
+    def __init__(self, detail: str = "", *, max_age: int, mend: str | None = None) -> None:
+        self.max_age = max_age
+        """Seconds since the proof, at the most."""
+        super().__init__(detail, mend=mend)
 
 
 class NotFound(Problem):

@@ -20,6 +20,7 @@ from pss_kernel.errors import (
     TenantUnknown,
     Unauthorised,
 )
+from pss_kernel.identity.factors.step_up import check_factors
 from pss_kernel.installation import Installation
 from pss_kernel.plugin import Permission
 from pss_kernel.tenancy import Tenant
@@ -109,6 +110,7 @@ async def admit(
             f"You do not have the permission {permission.name!r}.",
             code="missing-permission",
         )
+    check_factors(installation, tenant, actor, permission)
     if tenant.placement == "moving" and request.scope.get("method") not in _SAFE:
         raise TenantMoving(
             f"{tenant.name} is being moved and can't be changed for the moment.",

@@ -18,7 +18,7 @@ from litestar.exceptions import (
 from litestar.types import ExceptionHandlersMap
 from litestar.utils.scope.state import ScopeState
 
-from pss_kernel.errors import BadRequest, FieldError, Invalid, NotFound, Problem
+from pss_kernel.errors import BadRequest, FieldError, Invalid, NotFound, Problem, StepUpRequired
 from pss_kernel.persistence import database_problem
 from pss_kernel.validation import explain
 
@@ -62,7 +62,17 @@ def problem_response(problem: Problem, request_id: str, status: int | None = Non
         headers["Retry-After"] = "1"
     if status == 401:  # noqa: PLR2004 - RFC 9110 wants the challenge with it
         headers["WWW-Authenticate"] = 'Bearer realm="pss"'
+    elif isinstance(problem, StepUpRequired):
+        headers["WWW-Authenticate"] = _step_up(problem)
     return Response(document, status_code=status, media_type=_MEDIA_TYPE, headers=headers)
+
+
+def _step_up(problem: StepUpRequired) -> str:
+    """The challenge of RFC 9470, section 3."""
+    return (
+        'Bearer realm="pss", error="insufficient_user_authentication", '
+        f'error_description="{problem.detail}", max_age="{problem.max_age}"'
+    )
 
 
 def _request_id(request: Request[Any, Any, Any]) -> str:

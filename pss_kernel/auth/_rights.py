@@ -92,7 +92,7 @@ def scopes_of(registry: Registry, tenant: Tenant, scopes: frozenset[str]) -> fro
         found = tenant.rights[key] = frozenset(
             name
             for name, one in registry.permissions.items()
-            if effective(name, tenant) and _scope_for(one, scopes)
+            if effective(name, tenant) and _scope_for(one, scopes) and _named(one, scopes)
         )
     return found
 
@@ -148,6 +148,11 @@ def _scope_for(permission: Permission, scopes: frozenset[str]) -> str:
         return ""
     plugin = name.partition(":")[0]
     return next((one for one in (f"{plugin}:*", "*") if one in scopes), "")
+
+
+def _named(permission: Permission, scopes: frozenset[str]) -> bool:
+    """Whether a key has what asks people for a fresh second factor: by name, or with all else."""
+    return not permission.step_up or not scopes.isdisjoint((permission.name, "*"))
 
 
 def _joined(given: Iterable[Mapping[str, Given]]) -> Rights:

@@ -16,6 +16,15 @@ plugin = Plugin(
     settings=IdentitySettings,
     permissions=PERMISSIONS,
     emits=[AuditHeadNoted],
-    modules=["api_keys.routes", "audit.jobs", "audit.routes", "me.routes"],
+    modules=[
+        "api_keys.routes",
+        "audit.jobs",
+        "audit.routes",
+        "factors.own_routes",
+        "factors.reset_routes",
+        "factors.sign_in_routes",
+        "factors.step_up_routes",
+        "me.routes",
+    ],
     package=__name__,
 )

@@ -137,6 +137,19 @@ recovery_code = Table(
     _moment("used_at"),
 )
 
+factor_lock = Table(
+    "factor_lock",
+    metadata,
+    Column(
+        "account_id",
+        Text,
+        ForeignKey("account.account_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("failures", Integer, nullable=False),
+    _moment("locked_until"),
+)
+
 sign_in_step = Table(
     "sign_in_step",
     metadata,

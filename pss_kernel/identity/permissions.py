@@ -14,4 +14,10 @@ PERMISSIONS = [
         level="admin",
         step_up=True,
     ),
+    Permission(
+        "identity:factors-reset",
+        "Take the second factors of a person away who has lost them",
+        level="admin",
+        step_up=True,
+    ),
 ]

@@ -17,7 +17,8 @@ Domain = Annotated[
 Origin = Annotated[
     str,
     msgspec.Meta(
-        max_length=280, pattern=r"^(https://[a-z0-9.-]+|http://localhost)(:[0-9]{1,5})?\Z"
+        max_length=280,
+        pattern=r"^(https://[a-z0-9.-]+|http://([a-z0-9-]+\.)*localhost)(:[0-9]{1,5})?\Z",
     ),
 ]
 

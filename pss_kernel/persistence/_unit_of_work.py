@@ -20,6 +20,7 @@ from pss_kernel.errors import (
 from pss_kernel.hooks._dispatch import call_hook
 from pss_kernel.hooks._spec import HookSpec
 from pss_kernel.identity.audit.writing import audit_entry, write_audit
+from pss_kernel.identity.factors.step_up import require_step_up
 from pss_kernel.keys._persons import erase_persons, seal_persons, unseal_persons
 from pss_kernel.messaging._log import EventBuffer
 from pss_kernel.persistence._binding import Binding
@@ -251,6 +252,14 @@ class UnitOfWork:
         self._refuse_to_write("audit")
         facts = {"action": action, "subject": subject, "before": before, "after": after}
         self._audited.append(audit_entry(self, facts, reason))
+
+    def require_step_up(self) -> None:
+        """Refuse a person who has not given a second factor a few minutes ago at the most.
+
+        For what needs it in some cases only; where it always does, the permission says so
+        (``step_up``). Raises StepUpRequired. Guests, keys and the system pass.
+        """
+        require_step_up(self)
 
     def _refuse_to_write(self, method: str) -> None:
         if self.read_only:

@@ -22,6 +22,7 @@ plugin = Plugin(
             "payment:refund",
             "Retry a refund that the gateway has refused",
             level="manager",
+            step_up=True,
             rules=(UpTo("what is given back"),),
         ),
     ],

@@ -129,6 +129,8 @@ async def confirm_quoted_cancellation(
         uow, quote.order_id, "reservation:cancel", booking_reference, family_name
     )
     uow.require("reservation:cancel", up_to=quote.refund)
+    if quote.refund.minor and uow.actor.may("reservation:cancel"):
+        uow.require_step_up()  # staff give somebody's money back
     return await confirm_cancellation(uow, quote, found)
 
 

@@ -15,7 +15,15 @@ import msgspec
 if TYPE_CHECKING:
     from pss_kernel.persistence import UnitOfWork
 
-__all__ = ["ATTEMPTS", "Step", "attempt_step", "begin_step", "finish_step", "take_step"]
+__all__ = [
+    "ATTEMPTS",
+    "Step",
+    "attempt_step",
+    "begin_step",
+    "find_step",
+    "finish_step",
+    "take_step",
+]
 
 ATTEMPTS = 5
 """How often a code may be tried for one step."""
@@ -23,6 +31,10 @@ ATTEMPTS = 5
 _BEGIN = """
 INSERT INTO sign_in_step (digest, purpose, account_id, data, expires_at)
 VALUES ($1, $2, $3, $4::jsonb, now() + make_interval(secs => $5)) RETURNING expires_at
+"""
+_FIND = """
+SELECT account_id, data::text AS data, created_at FROM sign_in_step
+WHERE digest = $1 AND purpose = $2 AND used_at IS NULL AND expires_at > now()
 """
 _ATTEMPT = """
 UPDATE sign_in_step SET attempts = attempts + 1
@@ -60,6 +72,11 @@ async def begin_step(
     given = msgspec.json.encode(data or {}).decode()
     rows = await uow.hot(_BEGIN, digest, purpose, account_id, given, float(seconds))
     return text, rows[0]["expires_at"]
+
+
+async def find_step(uow: UnitOfWork, purpose: str, token: str) -> Step | None:
+    """A step that has not been used and has not ended."""
+    return _step(await uow.hot(_FIND, _digest(token.encode()), purpose))
 
 
 async def attempt_step(uow: UnitOfWork, purpose: str, token: str) -> Step | None:

@@ -117,6 +117,16 @@ CREATE TABLE recovery_code (
   CONSTRAINT fk_recovery_code_account_id_account FOREIGN KEY (account_id)
     REFERENCES account (account_id) ON DELETE CASCADE
 )""")
+    # Wrong codes in a row.
+    op.execute("""
+CREATE TABLE factor_lock (
+  account_id text NOT NULL,
+  failures integer NOT NULL,
+  locked_until timestamptz,
+  CONSTRAINT pk_factor_lock PRIMARY KEY (account_id),
+  CONSTRAINT fk_factor_lock_account_id_account FOREIGN KEY (account_id)
+    REFERENCES account (account_id) ON DELETE CASCADE
+)""")
     # A sign-in that is half done, a challenge that a passkey signs, a trip to another provider.
     op.execute("""
 CREATE TABLE sign_in_step (
@@ -193,6 +203,6 @@ FOR EACH ROW EXECUTE FUNCTION keep_audit_entry()""")
 
 def downgrade() -> None:
     op.execute("""
-DROP TABLE audit_entry, sign_on_link, sign_in_step, recovery_code, factor, refresh_token, session,
-  account_link, account""")
+DROP TABLE audit_entry, sign_on_link, sign_in_step, factor_lock, recovery_code, factor,
+  refresh_token, session, account_link, account""")
     op.execute("DROP FUNCTION chain_audit_entry(), keep_audit_entry()")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pss_kernel.identity.accounts.store import Account
     from pss_kernel.persistence import UnitOfWork
 
-__all__ = ["SignedIn", "open_session", "renew_session", "token_digest"]
+__all__ = ["SignedIn", "open_session", "renew_session", "sign_access_token", "token_digest"]
 
 _log = structlog.get_logger("pss.identity")
 
@@ -89,8 +89,26 @@ async def renew_session(
     idle_at = min(used_at + timedelta(hours=settings.session_idle_hours), ends_at)
     async with uow.acting(IDENTITY):
         await uow.hot(_KEEP, token_digest(refresh_token), session_id, used_at, idle_at)
-    seconds = min(settings.token_minutes * 60, int((ends_at - used_at).total_seconds()) + 1)
-    access_token = await uow.installation.tokens.sign(
+    access_token, seconds = await sign_access_token(uow, account, session_id, session, methods)
+    return SignedIn(
+        access_token=access_token,
+        expires_in=seconds,
+        refresh_token=refresh_token,
+        refresh_expires_at=idle_at,
+        session_id=session_id,
+        session_expires_at=ends_at,
+        account_id=account.account_id,
+    )
+
+
+async def sign_access_token(
+    uow: UnitOfWork, account: Account, session_id: str, session: Any, methods: list[str]
+) -> tuple[str, int]:
+    """An access token of a session, used just now by its row, and for how many seconds it is."""
+    used_at, ends_at = session["used_at"], session["expires_at"]
+    longest = uow.settings(IdentitySettings).token_minutes * 60
+    seconds = min(longest, int((ends_at - used_at).total_seconds()) + 1)
+    token = await uow.installation.tokens.sign(
         uow.tenant,
         account.account_id,
         used_at,
@@ -102,15 +120,7 @@ async def renew_session(
         auth_time=int(session["authenticated_at"].timestamp()),
         amr=methods,
     )
-    return SignedIn(
-        access_token=access_token,
-        expires_in=seconds,
-        refresh_token=refresh_token,
-        refresh_expires_at=idle_at,
-        session_id=session_id,
-        session_expires_at=ends_at,
-        account_id=account.account_id,
-    )
+    return token, seconds
 
 
 def token_digest(refresh_token: str) -> bytes:

@@ -1,0 +1,1 @@
+"""What tests of signing in share: people with accounts, and authenticators that answer."""
