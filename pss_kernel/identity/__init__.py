@@ -20,6 +20,7 @@ plugin = Plugin(
         "api_keys.routes",
         "audit.jobs",
         "audit.routes",
+        "factors.jobs",
         "factors.own_routes",
         "factors.reset_routes",
         "factors.sign_in_routes",

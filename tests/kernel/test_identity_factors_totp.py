@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -89,7 +90,7 @@ async def test_a_wrong_code_confirms_nothing(
     confirmed = await client.post(path, json={"code": code}, headers=person.headers)
     assert confirmed.status_code == 200
     again = await client.post(path, json={"code": code}, headers=person.headers)
-    # The session has ended? No: it is the one that confirmed. But now a factor is there.
+    # It is the old token, and now there is a factor that it does not speak of.
     assert (again.status_code, again.json()["code"]) == (403, "step-up-required")
 
 
@@ -226,6 +227,30 @@ async def test_a_hundred_wrong_codes_end_it(
     token = (await person.first_step()).step_token
     code = await person.unused_code()
     assert (403, "second-factor-locked") == await _said(client, token, code=code)
+
+
+async def test_what_was_never_confirmed_is_forgotten(
+    kit: TestKit, tenant: Tenant, client: httpx.AsyncClient
+) -> None:
+    """After 15 minutes no code confirms it, and after an hour its secret is gone."""
+    person = await make_person(kit, tenant, "agent")
+    begun = await client.post("/v1/me/factors/totp", json={}, headers=person.headers)
+    person.secret = begun.json()["secret"]
+    age = "UPDATE factor SET created_at = now() - $2::interval WHERE account_id = $1 RETURNING 1"
+    async with identity_of(kit, tenant) as uow:
+        await uow.hot(age, person.account_id, timedelta(minutes=16))
+    late = await client.post(
+        f"/v1/me/factors/{begun.json()['id']}/confirm",
+        json={"code": person.code()},
+        headers=person.headers,
+    )
+    assert late.status_code == 404
+    await kit.run_job(tenant, "identity", "forget_unconfirmed_factors")
+    async with identity_of(kit, tenant) as uow:
+        assert len(await uow.hot(age, person.account_id, timedelta(minutes=61))) == 1
+    await kit.run_job(tenant, "identity", "forget_unconfirmed_factors")
+    async with identity_of(kit, tenant) as uow:
+        assert [] == await uow.hot(age, person.account_id, timedelta())
 
 
 async def test_enrolling_ends_other_sessions(

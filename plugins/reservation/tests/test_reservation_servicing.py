@@ -1,15 +1,18 @@
 """Who may see an order; cancelling it; adding services."""
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
-from pss_kernel import Conflict
+from pss_kernel import Actor, Conflict, Forbidden
 from pss_reservation import contracts
 from pss_reservation.cancelling import confirm_cancellation, quote_cancellation
 from pss_reservation.extras import NewService, add_service
+from pss_reservation.routes import confirm_quoted_cancellation
 from pss_reservation.store import read_order
 
 Fixture = Any
@@ -82,6 +85,25 @@ async def test_paid_order_is_refunded_less_penalty(airline: Fixture, order: Fixt
         )
     event = msgspec.json.decode(row["data"], type=contracts.OrderCancelled)
     assert (event.refund_minor, event.penalty_minor, event.currency) == (6000, 4000, "EUR")
+
+
+async def test_staff_refund_with_a_fresh_second_factor(airline: Fixture, order: Fixture) -> None:
+    """An agent's token alone cancels for nothing, and gives no money back."""
+    agent = Actor("user", "acc_1", frozenset({"reservation:cancel"}), ("agent",), "ses_1")
+    now = datetime.now(UTC)
+    stale = replace(agent, methods=frozenset({"mfa"}), authenticated_at=now - timedelta(hours=1))
+    async with airline.unit_of_work(airline.tenant) as uow:
+        await contracts.confirm_order(uow, order.id)
+    async with airline.unit_of_work(airline.tenant) as uow:
+        quote = await quote_cancellation(uow, await read_order(uow, order.id))
+    for actor in (agent, replace(agent, authenticated_at=now), stale):
+        with pytest.raises(Forbidden) as refused:
+            async with airline.unit_of_work(airline.tenant, actor) as uow:
+                await confirm_quoted_cancellation(uow, quote.id)
+        assert "step-up-required" == refused.value.code
+    fresh = replace(stale, authenticated_at=now)
+    async with airline.unit_of_work(airline.tenant, fresh) as uow:
+        assert "confirmed" == (await confirm_quoted_cancellation(uow, quote.id)).status
 
 
 async def test_quote_of_an_unpaid_order_ends_with_payment(airline: Fixture, order: Fixture) -> None:

@@ -17,12 +17,8 @@ from pss_kernel.identity.factors.own import (
     person_of,
     remove_factor,
 )
-from pss_kernel.identity.factors.passkeys import (
-    PasskeyAssertion,
-    PasskeyOptions,
-    options_to_register,
-    register_passkey,
-)
+from pss_kernel.identity.factors.passkey_options import PasskeyOptions, options_to_register
+from pss_kernel.identity.factors.passkeys import PasskeyAssertion, register_passkey
 from pss_kernel.identity.factors.proof import Code
 from pss_kernel.identity.factors.raising import RaisedToken, raise_session
 from pss_kernel.identity.factors.recovery import make_recovery_codes, recovery_left

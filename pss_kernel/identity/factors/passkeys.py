@@ -1,41 +1,22 @@
-"""Passkeys: what the browser is asked for, and whether its answer holds (WebAuthn Level 3).
-
-A challenge is a row of ``sign_in_step``, used once within five minutes. Attestation is not asked
-for: nothing here depends on who built the authenticator.
-"""
+"""Passkeys: whether what a browser answers holds (WebAuthn Level 3, 7.1 and 7.2)."""
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
-from webauthn import (
-    generate_authentication_options,
-    generate_registration_options,
-    options_to_json,
-    verify_authentication_response,
-    verify_registration_response,
-)
+from webauthn import verify_authentication_response, verify_registration_response
 from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
 from webauthn.helpers import base64url_to_bytes
-from webauthn.helpers.cose import COSEAlgorithmIdentifier
 from webauthn.helpers.exceptions import WebAuthnException
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
 from webauthn.registration.verify_registration_response import VerifiedRegistration
 
 from pss_kernel.errors import BadRequest
 from pss_kernel.identity.factors.methods import MFA
-from pss_kernel.identity.factors.steps import Step, begin_step, take_step
-from pss_kernel.identity.settings import IdentitySettings
+from pss_kernel.identity.factors.passkey_options import ALGORITHMS, REGISTRATION, relying_party
+from pss_kernel.identity.factors.steps import Step, take_step
 
 if TYPE_CHECKING:
     from pss_kernel.persistence import UnitOfWork
@@ -43,22 +24,11 @@ if TYPE_CHECKING:
 __all__ = [
     "NewPasskey",
     "PasskeyAssertion",
-    "PasskeyOptions",
     "Proved",
-    "RelyingParty",
     "check_passkey",
-    "options_to_prove",
-    "options_to_register",
     "register_passkey",
-    "relying_party",
 ]
 
-ALGORITHMS = [
-    COSEAlgorithmIdentifier.EDDSA,
-    COSEAlgorithmIdentifier.ECDSA_SHA_256,
-    COSEAlgorithmIdentifier.RSASSA_PKCS1_v1_5_SHA_256,
-]
-_SECONDS = 300
 # What reading and verifying raises for bytes that somebody made up: beside its own exceptions,
 # those of what it indexes, slices and hands to cryptography.
 _UNREADABLE = (
@@ -71,7 +41,6 @@ _UNREADABLE = (
     OverflowError,
 )
 
-_CREDENTIALS = "SELECT credential_id FROM factor WHERE account_id = $1 AND kind = 'passkey'"
 _FIND = """
 SELECT factor_id, account_id, public_key FROM factor
 WHERE credential_id = $1 AND kind = 'passkey' AND confirmed_at IS NOT NULL
@@ -83,17 +52,6 @@ WHERE factor_id = $1 AND (sign_count < $2 OR (sign_count = 0 AND $2 = 0)) RETURN
 """
 
 Encoded = msgspec.Meta(max_length=16_384, pattern=r"^[A-Za-z0-9_-]*={0,2}$")
-
-
-class PasskeyOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a browser is asked for.
-
-    ``PublicKeyCredential.parseCreationOptionsFromJSON(public_key)`` reads it to make a passkey,
-    ``parseRequestOptionsFromJSON`` to prove one.
-    """
-
-    public_key: dict[str, Any]
-    expires_at: datetime
 
 
 class PasskeyAssertion(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,13 +72,6 @@ class NewPasskey(msgspec.Struct, frozen=True, kw_only=True):
     synced: bool
 
 
-class RelyingParty(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tenant's passkeys are bound to, and the pages that may ask for them."""
-
-    domain: str
-    origins: list[str]
-
-
 @dataclass(frozen=True, slots=True)
 class Proved:
     """A passkey's proof. ``cloned``: it counted backwards, so there are two of it, and it fails."""
@@ -132,76 +83,12 @@ class Proved:
     cloned: bool = False
 
 
-def relying_party(uow: UnitOfWork) -> RelyingParty:
-    """The one of the tenant's setting, else of its first domain, else of its name here."""
-    settings = uow.settings(IdentitySettings)
-    base = uow.installation.config.base_domain.lower()
-    own = [*sorted(uow.tenant.domains), f"{uow.tenant.code.replace('_', '-')}.{base}"]
-    domain = settings.passkey_domain or own[0]
-    return RelyingParty(
-        domain=domain, origins=list(settings.passkey_origins) or [f"https://{domain}"]
-    )
-
-
-async def options_to_register(
-    uow: UnitOfWork, account_id: str, email: str, name: str
-) -> PasskeyOptions:
-    """What a browser makes a passkey by; the account's id is the user handle."""
-    challenge = secrets.token_bytes(32)
-    options = generate_registration_options(
-        rp_id=relying_party(uow).domain,
-        rp_name=uow.tenant.name,
-        user_id=account_id.encode(),
-        user_name=email,
-        user_display_name=name,
-        challenge=challenge,
-        timeout=_SECONDS * 1000,
-        authenticator_selection=AuthenticatorSelectionCriteria(
-            resident_key=ResidentKeyRequirement.PREFERRED,
-            user_verification=UserVerificationRequirement.PREFERRED,
-        ),
-        exclude_credentials=await _credentials(uow, account_id),
-        supported_pub_key_algs=ALGORITHMS,
-    )
-    _, expires_at = await begin_step(
-        uow, "passkey-registration", account_id=account_id, seconds=_SECONDS, token=challenge
-    )
-    return PasskeyOptions(
-        public_key=msgspec.json.decode(options_to_json(options)), expires_at=expires_at
-    )
-
-
-async def options_to_prove(
-    uow: UnitOfWork, purpose: str, *, account_id: str | None = None
-) -> PasskeyOptions:
-    """What a browser proves a passkey by: one of the account, or whichever the person has here.
-
-    Without an account nothing is known but the passkey, so PIN or finger must be asked for.
-    """
-    challenge = secrets.token_bytes(32)
-    options = generate_authentication_options(
-        rp_id=relying_party(uow).domain,
-        challenge=challenge,
-        timeout=_SECONDS * 1000,
-        allow_credentials=await _credentials(uow, account_id) if account_id else None,
-        user_verification=UserVerificationRequirement.PREFERRED
-        if account_id
-        else UserVerificationRequirement.REQUIRED,
-    )
-    _, expires_at = await begin_step(
-        uow, purpose, account_id=account_id, seconds=_SECONDS, token=challenge
-    )
-    return PasskeyOptions(
-        public_key=msgspec.json.decode(options_to_json(options)), expires_at=expires_at
-    )
-
-
 async def register_passkey(
     uow: UnitOfWork, account_id: str, answer: PasskeyAssertion
 ) -> NewPasskey:
     """The passkey that the browser has made for this account. Raises BadRequest."""
     challenge = _challenge_of(answer)
-    step = await take_step(uow, "passkey-registration", challenge) if challenge else None
+    step = await take_step(uow, REGISTRATION, challenge) if challenge else None
     if step is None or step.account_id != account_id:
         raise _refused("The challenge is not known, was used or has ended.")
     party = relying_party(uow)
@@ -292,11 +179,6 @@ def _decoded(text: object) -> bytes:
         return base64url_to_bytes(text) if isinstance(text, str) else b""
     except ValueError:
         return b""
-
-
-async def _credentials(uow: UnitOfWork, account_id: str) -> list[PublicKeyCredentialDescriptor]:
-    rows = await uow.hot(_CREDENTIALS, account_id)
-    return [PublicKeyCredentialDescriptor(id=row["credential_id"]) for row in rows]
 
 
 def _refused(detail: str) -> BadRequest:

@@ -9,12 +9,8 @@ from pss_kernel.errors import Unauthorised
 from pss_kernel.identity import plugin
 from pss_kernel.identity.accounts.store import Account, account_of
 from pss_kernel.identity.factors.attempts import charge, locked
-from pss_kernel.identity.factors.passkeys import (
-    PasskeyAssertion,
-    PasskeyOptions,
-    check_passkey,
-    options_to_prove,
-)
+from pss_kernel.identity.factors.passkey_options import PasskeyOptions, options_to_prove
+from pss_kernel.identity.factors.passkeys import PasskeyAssertion, check_passkey
 from pss_kernel.identity.factors.policy import SECOND_STEP
 from pss_kernel.identity.factors.proof import (
     Code,

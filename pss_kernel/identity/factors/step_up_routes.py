@@ -7,7 +7,8 @@ import msgspec
 from pss_kernel.identity import plugin
 from pss_kernel.identity.factors.attempts import charge, locked
 from pss_kernel.identity.factors.own import no_factor, person_of, wrong_code
-from pss_kernel.identity.factors.passkeys import PasskeyAssertion, PasskeyOptions, options_to_prove
+from pss_kernel.identity.factors.passkey_options import PasskeyOptions, options_to_prove
+from pss_kernel.identity.factors.passkeys import PasskeyAssertion
 from pss_kernel.identity.factors.proof import Code, check_proof, one_of
 from pss_kernel.identity.factors.raising import RaisedToken, raise_session
 from pss_kernel.identity.factors.store import factors_of
