@@ -24,6 +24,16 @@ from pss_kernel.messaging import Event
 from pss_kernel.money import Money, exponent, round_share
 from pss_kernel.outgoing import CallLimits, OutgoingAnswer, OutgoingClient
 from pss_kernel.persistence import UnitOfWork, Work, tenant_metadata
+from pss_kernel.personal import (
+    ErasedData,
+    PersonalRecord,
+    PersonalTable,
+    PersonQuery,
+    erase_personal_data,
+    find_persons,
+    personal_data_of,
+    reasons_to_keep,
+)
 from pss_kernel.plugin import FileFinding, Permission, Plugin, Progress
 from pss_kernel.rollout.contracts import migration_health
 from pss_kernel.tenancy import Tenant
@@ -37,6 +47,7 @@ __all__ = [
     "Conflict",
     "Content",
     "Erased",
+    "ErasedData",
     "Event",
     "FieldError",
     "FileFinding",
@@ -50,7 +61,10 @@ __all__ = [
     "Own",
     "Page",
     "Permission",
+    "PersonQuery",
     "Personal",
+    "PersonalRecord",
+    "PersonalTable",
     "Plugin",
     "PluginNotEnabled",
     "Problem",
@@ -65,10 +79,14 @@ __all__ = [
     "Work",
     "__version__",
     "check_id",
+    "erase_personal_data",
     "exponent",
+    "find_persons",
     "hookspec",
     "migration_health",
     "new_id",
+    "personal_data_of",
+    "reasons_to_keep",
     "round_share",
     "service",
     "tenant_metadata",

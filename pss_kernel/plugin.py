@@ -16,6 +16,7 @@ from pss_kernel.auth._rights import Level
 from pss_kernel.auth._rules import Rule
 from pss_kernel.hooks._spec import HookSpec, Service
 from pss_kernel.messaging._event import Event
+from pss_kernel.personal._declared import PersonalTable
 
 __all__ = [
     "FileFinding",
@@ -182,6 +183,8 @@ class Plugin:
     emits: list[type[Event]] = field(kw_only=True, default_factory=list)
     reads: list[str] = field(kw_only=True, default_factory=list)
     """Tables of required plugins that it reads with SQL of its own: ``["inventory.leg"]``."""
+    personal: list[PersonalTable] = field(kw_only=True, default_factory=list)
+    """Its tables with data about people, and what becomes of that when they want it erased."""
     modules: list[str] = field(kw_only=True, default_factory=list)
     package: str = field(kw_only=True, default="")
     routes: list[Route] = field(init=False, default_factory=list)

@@ -19,6 +19,7 @@ from pss_kernel.cli import (
     _keys,
     _migrate,
     _outgoing,
+    _persons,
     _plugins,
     _serve,
     _settings,
@@ -90,6 +91,7 @@ def build() -> typer.Typer:
     app.add_typer(_keys.app, name="apikey")
     app.add_typer(_settings.app, name="settings")
     app.add_typer(_audit.app, name="audit")
+    app.add_typer(_persons.app, name="person")
     app.add_typer(_data_keys.app, name="keys")
     app.add_typer(_outgoing.app, name="outgoing")
     app.add_typer(_decode.group(registry), name="decode")

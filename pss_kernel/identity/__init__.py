@@ -4,6 +4,7 @@ from pss_kernel._version import __version__
 from pss_kernel.config import IDENTITY
 from pss_kernel.identity.audit.events import AuditHeadNoted
 from pss_kernel.identity.permissions import PERMISSIONS
+from pss_kernel.identity.persons.privacy import PERSONAL
 from pss_kernel.identity.settings import IdentitySettings
 from pss_kernel.plugin import Plugin
 
@@ -16,6 +17,7 @@ plugin = Plugin(
     settings=IdentitySettings,
     permissions=PERMISSIONS,
     emits=[AuditHeadNoted],
+    personal=PERSONAL,
     modules=[
         "api_keys.routes",
         "audit.jobs",
@@ -26,6 +28,8 @@ plugin = Plugin(
         "factors.sign_in_routes",
         "factors.step_up_routes",
         "me.routes",
+        "persons.hooks",
+        "persons.routes",
     ],
     package=__name__,
 )

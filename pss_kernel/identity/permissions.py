@@ -20,4 +20,17 @@ PERMISSIONS = [
         level="admin",
         step_up=True,
     ),
+    Permission(
+        "identity:persons-manage",
+        "Give people what is kept about them",
+        level="admin",
+        special=True,
+    ),
+    Permission(
+        "identity:persons-erase",
+        "Erase what is kept about people",
+        level="admin",
+        special=True,
+        step_up=True,
+    ),
 ]

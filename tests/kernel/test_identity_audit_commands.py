@@ -60,6 +60,8 @@ ELSEWHERE = {
     "tenant test-mode enable": "tests/kernel/test_identity_api_keys_twins.py",
     "tenant move": "tests/kernel/test_kernel_move.py",
     "migrate run": "tests/kernel/test_kernel_migrate_commands.py",
+    "person export": "tests/security/test_personal_data.py",
+    "person erase": "tests/security/test_personal_data.py",
     "inventory import-ssim": "plugins/inventory/tests/test_inventory_schedule.py",
 }
 """Commands that need more than one installation; the tests that show their entries."""

@@ -58,7 +58,11 @@ async def test_isolation(installation: Any, twins: Any, tenants_folder: Path, pl
     assert (plugin in _SHOWS_NOTHING) == (not report.seen)
 
 
-_NEEDS_REAL_ROWS = {"job extend_horizon": "a schedule is kept compressed; a made-up one is not"}
+_NEEDS_REAL_ROWS = {
+    "job extend_horizon": "a schedule is kept compressed; a made-up one is not",
+    "hook pss_kernel.personal.contracts.find_persons": "it opens every passenger's sealed facts, "
+    "which are made up as a text",
+}
 
 
 @pytest.mark.parametrize("plugin", ["inventory", "reservation", "dcs"])

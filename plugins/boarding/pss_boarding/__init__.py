@@ -3,6 +3,7 @@
 from pss_kernel import Permission, Plugin
 
 from .contracts import PassengerBoarded
+from .privacy import PERSONAL
 from .settings import Settings
 from .stations import AT_STATION
 
@@ -29,5 +30,6 @@ plugin = Plugin(
         ),
     ],
     emits=[PassengerBoarded],
+    personal=PERSONAL,
     modules=["routes"],
 )

@@ -3,6 +3,7 @@
 from pss_kernel import Own, Permission, Plugin
 
 from .contracts import PassengerCheckedIn, PassengerOffloaded
+from .privacy import PERSONAL
 from .settings import Settings
 
 __all__ = ["plugin"]
@@ -22,5 +23,6 @@ plugin = Plugin(
         Permission("dcs:offload", "Take a check-in back", level="agent", rules=(AT_STATION,)),
     ],
     emits=[PassengerCheckedIn, PassengerOffloaded],
+    personal=PERSONAL,
     modules=["routes", "hooks", "handlers", "services", "files", "decoders"],
 )

@@ -3,6 +3,7 @@
 from pss_kernel import Permission, Plugin
 
 from .contracts import CateringListed
+from .privacy import PERSONAL
 from .settings import Settings
 
 __all__ = ["plugin"]
@@ -17,5 +18,6 @@ plugin = Plugin(
         Permission("meals:read", "See the menu; a guest: the meals of the own order", guest=True)
     ],
     emits=[CateringListed],
+    personal=PERSONAL,
     modules=["routes", "hooks", "handlers", "jobs"],
 )

@@ -10,6 +10,7 @@ from .contracts import (
     OrderTicketed,
     ServiceAdded,
 )
+from .privacy import PERSONAL
 from .settings import Settings
 
 __all__ = ["plugin"]
@@ -50,5 +51,6 @@ plugin = Plugin(
         OrderExpired,
         ServiceAdded,
     ],
-    modules=["routes", "services", "jobs"],
+    personal=PERSONAL,
+    modules=["routes", "services", "jobs", "persons"],
 )

@@ -3,6 +3,7 @@
 from pss_kernel import Permission, Plugin
 
 from .contracts import CouponMoved, TicketIssued
+from .privacy import PERSONAL
 from .settings import Settings
 
 __all__ = ["plugin"]
@@ -17,5 +18,6 @@ plugin = Plugin(
         Permission("ticketing:read", "Read tickets, coupons and the reconciliation", level="agent"),
     ],
     emits=[TicketIssued, CouponMoved],
+    personal=PERSONAL,
     modules=["services", "handlers", "hooks", "jobs", "routes"],
 )

@@ -78,5 +78,6 @@ async def _columns(
     tables = [one.name for one in await tables_of(owner, tenant.schema)]
     for plugin in plugins:
         for table in tables:
-            for column in protection_of(installation.registry, plugin, table):
-                yield plugin, table, column
+            for column, how in protection_of(installation.registry, plugin, table).items():
+                if how == "encrypted":
+                    yield plugin, table, column

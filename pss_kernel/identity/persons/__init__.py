@@ -1,0 +1,1 @@
+"""People's own data: told to them and erased on their demand."""
