@@ -30,6 +30,7 @@ plugin = Plugin(
         "me.routes",
         "persons.hooks",
         "persons.routes",
+        "sign_on.routes",
     ],
     package=__name__,
 )

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import msgspec
 
+from pss_kernel.identity.sign_on.settings import SignOn
+
 __all__ = ["IdentitySettings"]
 
 RoleName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}\Z")]
@@ -65,3 +67,5 @@ class IdentitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Who has not been heard of for so long signs in again."""
     session_days: Annotated[int, msgspec.Meta(ge=1, le=90)] = 7
     """After so long everybody signs in again."""
+    sign_on: SignOn | None = None
+    """Single sign-on for staff at an OpenID Connect provider; see docs/single-sign-on.md."""

@@ -108,6 +108,10 @@ class OutgoingClient:
         repeatable = key is not None or method.upper() in _IDEMPOTENT
         return await self.target.call(attempt, repeatable=repeatable)
 
+    def check(self, path: str) -> None:
+        """Raises UpstreamRefused for what ``request`` would not even look up."""
+        self._url(path)
+
     async def get(self, path: str, **request: Any) -> OutgoingAnswer:
         """As ``request``."""
         return await self.request("GET", path, **request)

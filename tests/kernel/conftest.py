@@ -23,7 +23,7 @@ from pss_kernel.installation import Installation, open_installation
 from pss_kernel.observability import configure_logging
 from pss_kernel.persistence._database import connect_arguments
 from pss_kernel.registry import Registry, _load
-from pss_kernel.testing import TestKit
+from pss_kernel.testing import LOOPBACK, TestKit
 
 # The plugins of these tests are packages that nobody installs.
 INSTALLED = Path(__file__).parent / "installed"
@@ -59,7 +59,7 @@ def folder() -> Iterator[Path]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def installation(folder: Path, registry: Registry) -> AsyncIterator[Installation]:
     """Takes the place of the test kit's own: the same, with our two plugins only."""
-    config = Config(data_dir=folder, pool_size=24)
+    config = Config(data_dir=folder, pool_size=24, outgoing_allow=LOOPBACK)
     async with open_installation(config, registry) as opened:
         yield opened
 

@@ -19,6 +19,7 @@ from pss_kernel.identity.accounts.addresses import email_key
 from pss_kernel.identity.accounts.hashing import hashing
 from pss_kernel.identity.accounts.lockout import Attempt, begin_attempt
 from pss_kernel.identity.accounts.store import ACCOUNT_COLUMNS, Account, account_from
+from pss_kernel.identity.sign_on.policy import refuse_password
 
 if TYPE_CHECKING:
     from pss_kernel.persistence import Work
@@ -45,7 +46,8 @@ async def check_password(work: Work, email: str, password: str) -> Account:
     """The account with that address and password.
 
     Counts the guess in a unit of work of its own, which stays when the caller is refused. Raises
-    Unauthorised (``wrong-credentials``), Unavailable (``sign-in-busy``).
+    Unauthorised (``wrong-credentials``), Forbidden (``sign-on-only``), Unavailable
+    (``sign-in-busy``).
     """
     began = time.monotonic()
     async with work.begin() as uow, uow.acting(IDENTITY):
@@ -55,6 +57,7 @@ async def check_password(work: Work, email: str, password: str) -> Account:
     hashed = time.monotonic()
     account = await _let_in(work, attempt, password) if matches else None
     if account is not None:
+        refuse_password(work, account)
         return account
     await _note_refusal(work, attempt)
     spent = time.monotonic() - hashed + asked - began

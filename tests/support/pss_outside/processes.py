@@ -17,6 +17,8 @@ from typing import Any
 
 import httpx
 
+from pss_kernel.testing import LOOPBACK
+
 __all__ = [
     "bare_server",
     "free_port",
@@ -63,7 +65,8 @@ def process(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(environment or {})},
+            # What is played for these tests answers on this machine.
+            env={**os.environ, "PSS_OUTGOING_ALLOW": LOOPBACK, **(environment or {})},
         )
     try:
         yield running

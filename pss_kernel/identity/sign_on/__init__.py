@@ -1,0 +1,1 @@
+"""Signing in at the tenant's own identity provider: OpenID Connect."""
