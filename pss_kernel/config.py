@@ -125,6 +125,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     outgoing_allow: str = ""
     """``PSS_OUTGOING_ALLOW``: networks and host names, separated by commas, that a URL in a
     tenant's settings may lead to although they are not public; empty: none."""
+    smtp_url: Secret | None = None
+    """``PSS_SMTP_URL``: where mail is handed in, ``smtp://user:password@host:587``; None: with an
+    embedded database it is written into the folder ``mail`` of ``data_dir``, else there is none."""
+    mail_from: str = ""
+    """``PSS_MAIL_FROM``: the address that mail is sent from."""
     master_key: Secret | None = None
     """``PSS_MASTER_KEY``: master keys in base64, the current one first, earlier ones after it."""
     master_key_file: Path | None = None

@@ -23,6 +23,7 @@ from pss_kernel.keys._keyring import Keyring
 from pss_kernel.keys._master import MasterKeys
 from pss_kernel.keys._secret import decode_secret
 from pss_kernel.leaving._revisions import remember_revisions
+from pss_kernel.mail import Mailer
 from pss_kernel.messaging._wake import RelayWaker
 from pss_kernel.outgoing import Outgoing
 from pss_kernel.persistence import (
@@ -67,6 +68,7 @@ class Installation:
         self.tokens = Tokens(
             SigningKeys(self.directory, self.database, self.keyring.masters), config.base_domain
         )
+        self.mailer = Mailer(config, embedded=self.database.embedded)
         self.meters = Meters(Limits.of(config))
         self.breaker = Breaker(self)
         self._wakers = {name: RelayWaker(database) for name, database in cells.items()}

@@ -11,6 +11,7 @@ import typer
 
 from pss_kernel._version import __version__
 from pss_kernel.cli import (
+    _accounts,
     _audit,
     _cells,
     _data_keys,
@@ -18,6 +19,7 @@ from pss_kernel.cli import (
     _doctor,
     _keys,
     _migrate,
+    _operators,
     _outgoing,
     _persons,
     _plugins,
@@ -88,6 +90,8 @@ def build() -> typer.Typer:
     app.add_typer(_cells.app, name="cell")
     app.add_typer(_plugins.app, name="plugin")
     app.add_typer(_migrate.app, name="migrate")
+    app.add_typer(_accounts.app, name="account")
+    app.add_typer(_operators.app, name="operator")
     app.add_typer(_keys.app, name="apikey")
     app.add_typer(_settings.app, name="settings")
     app.add_typer(_audit.app, name="audit")

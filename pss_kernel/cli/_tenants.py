@@ -20,6 +20,7 @@ from pss_kernel.cli._context import (
     with_installation,
 )
 from pss_kernel.cli._progress import whole_progress
+from pss_kernel.config import PLATFORM
 from pss_kernel.installation import Installation
 from pss_kernel.tenancy import Tenant
 from pss_kernel.tenancy._file import load_tenant
@@ -162,7 +163,7 @@ def list_tenants(data_dir: DataDir = None, json: Json = False) -> None:
     async def work(installation: Installation) -> list[dict[str, Any]]:
         for code, cell in sorted(installation.directory.away.items()):
             sys.stderr.write(f"{code} is not shown: its cell {cell!r} can't be reached.\n")
-        return [_facts(tenant) for tenant in installation.directory]
+        return [_facts(one) for one in installation.directory if one.code != PLATFORM]
 
     rows = with_installation(work, data_dir)
     if json:

@@ -2,6 +2,7 @@
 
 from pss_kernel._version import __version__
 from pss_kernel.config import IDENTITY
+from pss_kernel.identity.accounts.events import EVENTS as ACCOUNT_EVENTS
 from pss_kernel.identity.audit.events import AuditHeadNoted
 from pss_kernel.identity.permissions import PERMISSIONS
 from pss_kernel.identity.persons.privacy import PERSONAL
@@ -16,9 +17,14 @@ plugin = Plugin(
     summary="Accounts, sessions, roles, keys and the audit trail",
     settings=IdentitySettings,
     permissions=PERMISSIONS,
-    emits=[AuditHeadNoted],
+    emits=[*ACCOUNT_EVENTS, AuditHeadNoted],
     personal=PERSONAL,
     modules=[
+        "accounts.handlers",
+        "accounts.jobs",
+        "accounts.link_routes",
+        "accounts.own_routes",
+        "accounts.routes",
         "api_keys.routes",
         "audit.jobs",
         "audit.routes",

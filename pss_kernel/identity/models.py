@@ -52,7 +52,10 @@ account = Table(
     _moment("password_changed_at"),
     _moment("email_verified_at"),
     Column("failed_attempts", Integer, nullable=False),
+    Column("refused_attempts", Integer, nullable=False),
     _moment("locked_until"),
+    Column("new_email", Text),
+    Column("new_email_key", Text),
     _moment("signed_in_at"),
     _moment("created_at", nullable=False),
     Column("created_by", Text, nullable=False),
@@ -71,6 +74,7 @@ account_link = Table(
     _moment("expires_at", nullable=False),
     _moment("used_at"),
     Index("ix_account_link_account_id", "account_id"),
+    Index("ix_account_link_expires_at", "expires_at"),
 )
 
 session = Table(

@@ -33,4 +33,11 @@ PERMISSIONS = [
         special=True,
         step_up=True,
     ),
+    Permission("identity:accounts-read", "See accounts and their roles", level="admin"),
+    Permission(
+        "identity:accounts-manage", "Invite, change, disable and unlock accounts", level="admin"
+    ),
+    Permission(
+        "identity:roles-assign", "Give roles to accounts and take them", level="admin", step_up=True
+    ),
 ]

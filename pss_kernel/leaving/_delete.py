@@ -17,6 +17,7 @@ from pss_kernel.leaving._broker import messages_of
 from pss_kernel.leaving._drop import drop_everywhere
 from pss_kernel.leaving._export import Report, export_tenant
 from pss_kernel.tenancy._changing import writers_gone
+from pss_kernel.tenancy._platform import refuse_platform
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -74,6 +75,7 @@ async def schedule_deletion(
     Idempotent: again, with another time, changes the moment. ``export``: write it to a file first
     when it is dropped. Raises TenantUnknown, Conflict for a tenant that is being moved.
     """
+    refuse_platform(code)
     async with alone(installation, code) as control:
         due: datetime | None = await control.fetchval(_SCHEDULE, code, after, export)
         if due is None:

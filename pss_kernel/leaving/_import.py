@@ -37,6 +37,7 @@ from pss_kernel.tenancy._contents import (
     tables_of,
 )
 from pss_kernel.tenancy._enablement import enable_plugins
+from pss_kernel.tenancy._platform import refuse_platform
 from pss_kernel.tenancy._provision import CODE, CREATE, JOIN
 from pss_kernel.tenancy._rights import grant_identity, grant_plugins
 from pss_kernel.tenancy._tenant import KERNEL
@@ -127,6 +128,7 @@ async def import_tenant(
 def _target(
     installation: Installation, manifest: Manifest, code: str, cell: str, *, events: bool
 ) -> _Target:
+    refuse_platform(code)
     if not CODE.fullmatch(code):
         raise Invalid(
             f"{code!r} can't be a tenant's code.",

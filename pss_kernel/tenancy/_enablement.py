@@ -10,6 +10,7 @@ from pss_kernel.errors import Conflict, Invalid
 from pss_kernel.identity.audit.writing import audit_as_owner
 from pss_kernel.persistence._database_problem import said
 from pss_kernel.tenancy._changing import changing, database_of, tenant_transaction, writers_gone
+from pss_kernel.tenancy._platform import refuse_platform_plugins
 from pss_kernel.tenancy._secret_settings import setting_errors
 from pss_kernel.tenancy._tables import STATE, MigrationFailed, migrate_plugin
 from pss_kernel.tenancy._tenant import IDENTITY, KERNEL
@@ -58,6 +59,7 @@ async def enable_plugins(
     """
     registry = installation.registry
     names = registry.closure(settings)
+    refuse_platform_plugins(code, names)
     for name in names:
         given = settings.get(name)
         errors = setting_errors(given, registry[name].settings) if given is not None else []

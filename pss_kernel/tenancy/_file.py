@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from pss_kernel.config import CONTROL_CELL
+from pss_kernel.config import CONTROL_CELL, PLATFORM
 from pss_kernel.errors import FieldError, Invalid
 from pss_kernel.money import exponent
 from pss_kernel.plugin import FileFinding
@@ -182,6 +182,9 @@ def _findings(path: Path, text: str, value: Any, registry: Registry) -> Iterator
 def tenant_errors(tenant: dict[str, Any]) -> Iterator[tuple[FieldError, str]]:
     """What the types can't say."""
     code, currency, zone = tenant.get("code"), tenant.get("currency"), tenant.get("time_zone")
+    if code == PLATFORM:
+        detail = f"{PLATFORM!r} is kept for the operators of the installation."
+        yield FieldError(pointer="/tenant/code", detail=detail), "Choose another code."
     if isinstance(code, str) and is_twin_code(code):
         detail = f"{code!r} is kept for test data: no tenant of its own has such a code."
         yield FieldError(pointer="/tenant/code", detail=detail), "Choose a code without '_test'."

@@ -25,6 +25,7 @@ from pss_kernel.tenancy._move_copy import Copied, Report, copy_tables, drop_copy
 from pss_kernel.tenancy._move_events import take_events
 from pss_kernel.tenancy._move_pause import hold_events, pause, release_jobs, resume, seal
 from pss_kernel.tenancy._move_record import Move
+from pss_kernel.tenancy._platform import refuse_platform
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
@@ -75,6 +76,7 @@ async def move_tenant(
     another process moves it, Invalid for what is not installed or configured. On an error before
     the tenant lives in the target, it goes on in the source.
     """
+    refuse_platform(code)
     begun_at = time.perf_counter()
     async with record.only_one(installation, code) as control:
         found = await record.begin(installation, control, code, target)

@@ -19,6 +19,7 @@ from pss_kernel.tenancy._changing import (
     tenant_transaction,
     writers_gone,
 )
+from pss_kernel.tenancy._platform import refuse_platform
 from pss_kernel.tenancy._rights import drop_plugin_roles, plugin_roles
 from pss_kernel.tenancy._tables import KERNEL_MIGRATIONS, migrate_plugin
 from pss_kernel.tenancy._tenant import IDENTITY, KERNEL
@@ -78,12 +79,14 @@ async def create_tenant(
     cell: str = CONTROL_CELL,
     strict_plugins: bool = False,
     test_of: str | None = None,
+    platform: bool = False,
 ) -> Tenant:
     """Create or change a tenant; idempotent. Its schema has the kernel's tables afterwards.
 
     ``cell``: where a new one shall live; one that exists stays where it is.
     ``strict_plugins``: whether each plugin has a database role of its own.
     ``test_of``: the code of the tenant that this one is the test data of.
+    ``platform``: the reserved one of the operators is meant.
     """
     domains = list(domains)
     if not CODE.fullmatch(code):
@@ -92,6 +95,8 @@ async def create_tenant(
             code="invalid-tenant-code",
             mend="It starts with a letter and has 2 to 41 lower-case letters, digits or '_'.",
         )
+    if not platform:
+        refuse_platform(code)
     check_test_of(code, test_of, domains)
     if test_of is not None:
         refuse_no_twin(installation.directory.by_code(test_of))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pss_kernel.errors import Conflict, Invalid
+from pss_kernel.tenancy._platform import refuse_platform
 
 if TYPE_CHECKING:
     from pss_kernel.tenancy._tenant import Tenant
@@ -58,6 +59,7 @@ def check_test_of(code: str, test_of: str | None, domains: list[str]) -> None:
 
 def refuse_no_twin(tenant: Tenant) -> None:
     """Raises Invalid where a tenant can't have test data: it is some, or its code is too long."""
+    refuse_platform(tenant.code)
     if tenant.test_of is not None:
         raise Invalid(
             f"{tenant.code!r} is test data itself: that of {tenant.test_of!r}.", code="test-data"

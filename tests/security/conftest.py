@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import sys
 import tempfile
@@ -153,8 +154,12 @@ async def _sold(side: Side) -> Belongings:
     refunded = await _refunded(guest, await guest.bookable("VIE", "LHR", refundable=True))
     ledger = await staff.get("/payments/ledger", order_id=order["id"])
     ticket = order["documents"][0]["number"]
+    person = {"email": f"{secrets.token_hex(4)}@example.org", "name": f"Person {_FAMILY}"}
+    account = await staff.post("/accounts", person)
+    assert 201 == account.status_code, account.text
     found = Belongings()
     found.named = {
+        "account_id": account.json()["id"],
         "order_id": order["id"],
         "held_order_id": held["id"],
         "refund_id": (await staff.get("/payments/ledger", order_id=refunded))["refunds"][0]["id"],

@@ -16,12 +16,24 @@ from pss_kernel.identity.accounts.addresses import email_key
 if TYPE_CHECKING:
     from pss_kernel.persistence import UnitOfWork
 
-__all__ = ["ACCOUNT_COLUMNS", "Account", "account_by_email", "account_from", "account_of"]
+__all__ = [
+    "ACCOUNT_COLUMNS",
+    "Account",
+    "account_by_email",
+    "account_from",
+    "account_of",
+    "accounts_page",
+]
 
 ACCOUNT_COLUMNS = """account_id, email, name, kind, state, roles, attributes, failed_attempts,
   refused_attempts, locked_until, new_email, signed_in_at, created_at, created_by, changed_at,
   password_hash IS NOT NULL AS has_password, password_changed_at, email_verified_at"""
 _BY_ID = f"SELECT {ACCOUNT_COLUMNS} FROM account WHERE account_id = $1"  # noqa: S608 - ours
+_PAGE = f"""
+SELECT {ACCOUNT_COLUMNS} FROM account
+WHERE account_id > $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR kind = $3)
+ORDER BY account_id LIMIT $4
+"""  # noqa: S608 - the columns are ours
 _BY_KEY = f"SELECT {ACCOUNT_COLUMNS} FROM account WHERE email_key = $1"  # noqa: S608 - ours
 
 
@@ -74,3 +86,17 @@ async def account_by_email(uow: UnitOfWork, email: str) -> Account | None:
     async with uow.acting(IDENTITY):
         rows = await uow.hot(_BY_KEY, email_key(email))
     return account_from(rows[0]) if rows else None
+
+
+async def accounts_page(
+    uow: UnitOfWork,
+    *,
+    state: str | None = None,
+    kind: str | None = None,
+    after: str | None = None,
+    limit: int = 100,
+) -> list[Account]:
+    """Accounts in the order in which they were made, from the one behind ``after`` on."""
+    async with uow.acting(IDENTITY):
+        rows = await uow.hot(_PAGE, after or "", state, kind, limit)
+    return [account_from(row) for row in rows]

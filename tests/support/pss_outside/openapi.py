@@ -59,6 +59,8 @@ WORDS: dict[str, Any] = {
     "authorised": {"Y": 1},
     "cursor": None,
     "metadata": {},
+    "NewAccount.role": "user",
+    "RolesOfAccount.role": "user",
 }
 
 
