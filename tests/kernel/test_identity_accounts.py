@@ -570,7 +570,7 @@ async def test_guests_and_keys_have_no_account(kit: TestKit, http: Any) -> None:
     answer = await (await http(tenant)).put("/v1/me/password", json=body)
     assert answer.status_code == 401
     answer = await (await http(tenant, ["*"])).put("/v1/me/password", json=body)
-    assert (answer.status_code, answer.json()["code"]) == (403, "no-account")
+    assert (answer.status_code, answer.json()["code"]) == (403, "not-a-person")
 
 
 async def test_new_address(

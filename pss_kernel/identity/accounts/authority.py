@@ -75,5 +75,5 @@ def signed_in(actor: Actor) -> str:
     if actor.kind == "guest":
         raise Unauthorised("Sign in for this.")
     if actor.kind != "user":
-        raise Forbidden("Only a person who has signed in has an account.", code="no-account")
+        raise Forbidden("Only a person who has signed in has an account.", code="not-a-person")
     return actor.id
