@@ -85,7 +85,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     amqp_url: str | None = None
     """``PSS_AMQP_URL``: RabbitMQ; None: events are delivered in place by the worker."""
     redis_url: str | None = None
-    """``PSS_REDIS_URL``; None: no shared cache."""
+    """``PSS_REDIS_URL``: where all processes count requests together; None: each for itself."""
     base_domain: str = "localhost"
     """``PSS_BASE_DOMAIN``: a tenant answers at ``<code>.<base domain>``."""
     role_prefix: str = ""
@@ -119,6 +119,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     and the memory with it that PostgreSQL keeps for the tables of each."""
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
     """``PSS_MAX_BODY_BYTES``: a larger request body is refused with 413."""
+    rate_limits: Literal["on", "off"] = "on"
+    """``PSS_RATE_LIMITS``: ``off`` lets everybody ask as often as they like, for benchmarks."""
+    client_requests_per_minute: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 30_000
+    """``PSS_CLIENT_REQUESTS_PER_MINUTE``: from one address to one process, whatever for."""
+    tenant_requests_per_minute: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 1_000_000
+    """``PSS_TENANT_REQUESTS_PER_MINUTE``: no tenant's own setting goes beyond it."""
     trusted_proxies: str = ""
     """``PSS_TRUSTED_PROXIES``: networks, separated by commas, whose ``X-Forwarded-For`` and
     ``X-Forwarded-Proto`` are believed; empty: nobody's."""

@@ -29,6 +29,7 @@ __all__ = [
     "StepUpRequired",
     "TenantMoving",
     "TenantUnknown",
+    "TooManyRequests",
     "TooSlow",
     "Unauthorised",
     "Unavailable",
@@ -54,6 +55,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
     code: str = "internal"
     title: ClassVar[str] = "Something went wrong"
     retryable: bool = False
+    retry_after: int = 1
+    """Seconds; told where ``retryable``."""
 
     def __init__(
         self,
@@ -95,6 +98,14 @@ class TooSlow(Problem):
     """The client took too long over sending its request."""
 
     status, code, title, retryable = 408, "too-slow", "The request took too long to arrive", True
+
+
+class TooManyRequests(Problem):
+    """A limit is used up; ``retry_after`` says when it no longer is."""
+
+    status, code, title, retryable = 429, "too-many-requests", "Too many requests", True
+    taken: object = None
+    """The buckets that were looked at; the answer's headers tell of them."""
 
 
 class Unauthorised(Problem):

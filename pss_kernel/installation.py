@@ -23,6 +23,7 @@ from pss_kernel.keys._keyring import Keyring
 from pss_kernel.keys._master import MasterKeys
 from pss_kernel.keys._secret import decode_secret
 from pss_kernel.leaving._revisions import remember_revisions
+from pss_kernel.limits import Limiter
 from pss_kernel.mail import Mailer
 from pss_kernel.messaging._wake import RelayWaker
 from pss_kernel.outgoing import Outgoing
@@ -71,6 +72,7 @@ class Installation:
         self.mailer = Mailer(config, embedded=self.database.embedded)
         self.meters = Meters(Limits.of(config))
         self.breaker = Breaker(self)
+        self.limiter = Limiter(config)
         self._wakers = {name: RelayWaker(database) for name, database in cells.items()}
 
     @property
@@ -138,6 +140,7 @@ class Installation:
         """Let go of everything."""
         await self.breaker.stop()
         await self.outgoing.stop()
+        await self.limiter.close()
         await self.directory.stop()
         for waker in self._wakers.values():
             await waker.stop()

@@ -15,6 +15,7 @@ import typer
 from pss_kernel.auth._rights import Level
 from pss_kernel.auth._rules import Rule
 from pss_kernel.hooks._spec import HookSpec, Service
+from pss_kernel.limits._classes import LimitClass
 from pss_kernel.messaging._event import Event
 from pss_kernel.personal._declared import PersonalTable
 
@@ -93,6 +94,8 @@ class Route:
     confidential: bool = False
     """Whether its body or its answer holds a password or a token: nothing of them is kept for
     repeated requests, and an ``Idempotency-Key`` does nothing."""
+    limit: LimitClass = "read"
+    """Which of the caller's limits it draws from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +217,12 @@ class Plugin:
         budget: float = REQUEST_SECONDS,
         read_only: bool = False,
         confidential: bool = False,
+        limit: LimitClass | None = None,
     ) -> Callable[[F], F]:
         """An operation under ``/v1``; ``status`` defaults to 201 for POST, else 200.
 
-        ``budget``: seconds after which it is cancelled, undone and answered with 503.
+        ``budget``: seconds after which it is cancelled, undone and answered with 503. ``limit``:
+        which of the caller's limits it draws from; by the method where it names none.
         """
 
         def declare(function: F) -> F:
@@ -234,6 +239,7 @@ class Plugin:
                     budget,
                     read_only,
                     confidential,
+                    limit or _usual_limit(method, confidential=confidential),
                 )
             )
             return function
@@ -248,6 +254,7 @@ class Plugin:
         summary: str = "",
         budget: float = REQUEST_SECONDS,
         read_only: bool = False,
+        limit: LimitClass | None = None,
     ) -> Callable[[F], F]:
         """A GET; answers 200.
 
@@ -260,6 +267,7 @@ class Plugin:
             summary=summary,
             budget=budget,
             read_only=read_only,
+            limit=limit,
         )
 
     def post(
@@ -271,6 +279,7 @@ class Plugin:
         summary: str = "",
         budget: float = REQUEST_SECONDS,
         confidential: bool = False,
+        limit: LimitClass | None = None,
     ) -> Callable[[F], F]:
         """A POST; its JSON body arrives in the parameter ``data``; idempotent by its key.
 
@@ -285,25 +294,50 @@ class Plugin:
             summary=summary,
             budget=budget,
             confidential=confidential,
+            limit=limit,
         )
 
     def put(
-        self, path: str, *, permission: str, summary: str = "", budget: float = REQUEST_SECONDS
+        self,
+        path: str,
+        *,
+        permission: str,
+        summary: str = "",
+        budget: float = REQUEST_SECONDS,
+        limit: LimitClass | None = None,
     ) -> Callable[[F], F]:
         """A PUT; answers 200."""
-        return self.route("PUT", path, permission=permission, summary=summary, budget=budget)
+        return self.route(
+            "PUT", path, permission=permission, summary=summary, budget=budget, limit=limit
+        )
 
     def patch(
-        self, path: str, *, permission: str, summary: str = "", budget: float = REQUEST_SECONDS
+        self,
+        path: str,
+        *,
+        permission: str,
+        summary: str = "",
+        budget: float = REQUEST_SECONDS,
+        limit: LimitClass | None = None,
     ) -> Callable[[F], F]:
         """A PATCH; answers 200."""
-        return self.route("PATCH", path, permission=permission, summary=summary, budget=budget)
+        return self.route(
+            "PATCH", path, permission=permission, summary=summary, budget=budget, limit=limit
+        )
 
     def delete(
-        self, path: str, *, permission: str, summary: str = "", budget: float = REQUEST_SECONDS
+        self,
+        path: str,
+        *,
+        permission: str,
+        summary: str = "",
+        budget: float = REQUEST_SECONDS,
+        limit: LimitClass | None = None,
     ) -> Callable[[F], F]:
         """A DELETE; answers 200 with what was ended."""
-        return self.route("DELETE", path, permission=permission, summary=summary, budget=budget)
+        return self.route(
+            "DELETE", path, permission=permission, summary=summary, budget=budget, limit=limit
+        )
 
     def hook(self, spec: HookSpec[..., Any], *, order: int = 100) -> Callable[[F], F]:
         """Implement another plugin's hook; lower ``order`` is called first."""
@@ -405,6 +439,12 @@ class Plugin:
         group = typer.Typer(help=help, no_args_is_help=True)
         self.command_groups[name] = group
         return group
+
+
+def _usual_limit(method: str, *, confidential: bool) -> LimitClass:
+    if confidential:
+        return "secret"
+    return "read" if method == "GET" else "write"
 
 
 def _takes(function: Function) -> Literal["uow", "work"]:

@@ -12,10 +12,10 @@ from litestar.router import Router
 from litestar.types import ASGIApp
 
 from pss_api.admission import identify
-from pss_api.client import Proxies
 from pss_api.documentation import openapi_assets, openapi_config
 from pss_api.endpoint import handler_of
-from pss_api.gateway import gateway
+from pss_api.gateway import Gateway
+from pss_api.limits import draw
 from pss_api.problems import HANDLERS
 from pss_api.traffic import TrafficCounter
 from pss_kernel._version import __version__
@@ -42,16 +42,16 @@ class TenantAnswer(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """``ok`` while requests can be served."""
+    """``ok`` while requests can be served; ``degraded`` names what is done without."""
 
     status: str
     version: str
+    degraded: list[str] = []
 
 
 def create_app(installation: Installation, traffic: TrafficCounter | None = None) -> ASGIApp:
     """The application for an installation that is already open, behind the gateway."""
-    proxies = Proxies(installation.config.trusted_proxies)
-    return gateway(build(installation), traffic, proxies)
+    return Gateway(build(installation), installation, traffic)
 
 
 def build(installation: Installation) -> Litestar:
@@ -63,7 +63,8 @@ def build(installation: Installation) -> Litestar:
 
         `mode`: `test` where these are test data: with a test key, say.
         """
-        tenant, _ = await identify(installation, request)
+        tenant, actor = await identify(installation, request)
+        await draw(installation, request.scope, tenant, actor, "read")
         return TenantAnswer(
             tenant.code,
             tenant.name,
@@ -82,9 +83,10 @@ def build(installation: Installation) -> Litestar:
 
     @get("/ready", tags=["operations"], summary="Readiness", operation_id="ready")
     async def ready() -> Health:
-        """Answers ``ok`` while the database does, else 503."""
+        """``ok`` while the database answers, else 503; ``degraded`` names what else is away."""
         await installation.directory.refresh()
-        return Health("ok", __version__)
+        shared = await installation.limiter.buckets.look()
+        return Health("ok", __version__, [] if shared else ["redis"])
 
     handlers = [
         handler_of(installation, declared)

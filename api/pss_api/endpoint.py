@@ -19,12 +19,15 @@ from litestar.types import BeforeRequestHookHandler
 from litestar.utils.signature import get_fn_type_hints
 
 from pss_api.admission import admit
+from pss_api.limits import draw
+from pss_api.media import refuse_other_types
 from pss_api.position import freshness_of, note_repeated
 from pss_api.problems import ProblemDocument
 from pss_kernel.answers import Answer, Content
 from pss_kernel.errors import BadRequest
 from pss_kernel.installation import Installation
 from pss_kernel.keys._secret import encode_secret
+from pss_kernel.limits import LimitClass
 from pss_kernel.persistence import (
     Answered,
     Correlation,
@@ -65,6 +68,8 @@ _HEADERS = {
     ],
 }
 _LONGEST_KEY = 255
+_SMALL: set[LimitClass] = {"sign-in", "mail", "secret"}
+_SMALL_BODY = 65_536  # what a passkey brings fits in easily
 _encoder = msgspec.json.Encoder(enc_hook=encode_secret)
 
 
@@ -73,10 +78,17 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
     permission = installation.registry.permissions[declared.permission]
     returns = get_fn_type_hints(declared.function).get("return", Any)
 
+    takes_json = "data" in inspect.signature(declared.function).parameters
+
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         # Before the body is looked at: who may not do this learns nothing about it.
         admitted = await admit(installation, connection, declared.plugin, permission)
         connection.scope["pss_admitted"] = admitted  # type: ignore[typeddict-unknown-key]
+        connection.scope["pss_route"] = declared  # type: ignore[typeddict-unknown-key]
+        tenant, actor = admitted
+        await draw(installation, connection.scope, tenant, actor, declared.limit)
+        if takes_json:
+            refuse_other_types(connection)
 
     async def endpoint(**arguments: Any) -> Response[Any]:
         request: Request[Any, Any, Any] = arguments.pop("request")
@@ -132,8 +144,15 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
         },
         opt={"permission": declared.permission, "plugin": declared.plugin},
         guards=[guard],
+        request_max_body_size=_longest_body(installation, declared),
         before_request=_screening(declared),
     )(endpoint)
+
+
+def _longest_body(installation: Installation, declared: Route) -> int:
+    """Bytes; who signs in has little to say."""
+    longest = installation.config.max_body_bytes
+    return min(longest, _SMALL_BODY) if declared.limit in _SMALL else longest
 
 
 async def _repeatable(
@@ -175,7 +194,9 @@ _REFUSALS = {
     404: "Not found, or not enabled for this tenant",
     409: "The state does not allow this",
     410: "It has ended: an offer or a quote whose time is over, or a tenant that has left",
+    415: "The body is said to be of another type than JSON",
     422: "Some values are not valid; `errors` lists every one",
+    429: "Too many requests; `Retry-After` says when to try again",
     503: "Temporarily unavailable; retry",
 }
 

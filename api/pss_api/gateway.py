@@ -1,4 +1,4 @@
-"""The outermost layer: a request id on everything, and the facts that log lines carry."""
+"""The outermost layer: what is refused unseen, and what every request and answer carries."""
 
 from __future__ import annotations
 
@@ -7,81 +7,135 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 
 from pss_api.client import Proxies
+from pss_api.cors import cors_headers, is_preflight
+from pss_api.headers import SAFE, refuse_unclear_host, strict_transport
+from pss_api.limits import limit_headers, note_limits, refuse_oversized
 from pss_api.position import tell_position
+from pss_api.problems import problem_response
+from pss_api.sending import Sending
 from pss_api.traffic import TrafficCounter
 from pss_kernel.correlation import correlated
-from pss_kernel.errors import TooSlow
+from pss_kernel.errors import Problem, TooManyRequests, TooSlow
 from pss_kernel.ids import new_id
+from pss_kernel.installation import Installation
+from pss_kernel.limits import Taken
 
 if TYPE_CHECKING:
-    from litestar.types import ASGIApp, Message, Receive, Scope, Send
+    from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
-__all__ = ["gateway"]
+__all__ = ["Gateway"]
 
 _GIVEN = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _BODY_SECONDS = 30.0
-_SAFE = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-}
+_PROBES = {"/health", "/ready"}
+"""Asked by whoever runs the installation, always and often."""
 
 
-def gateway(
-    app: ASGIApp, traffic: TrafficCounter | None = None, proxies: Proxies | None = None
-) -> ASGIApp:
-    """Give each request an id (the caller's ``PSS-Request-Id``, where it is a sane one).
+class Gateway:
+    """Before the application: a request id on everything, limits, headers, the answer's form.
 
-    ``traffic`` counts those that were admitted, for their tenant; ``proxies`` are believed when
-    they say for whom they ask.
+    ``traffic`` counts the requests that were admitted, for their tenant; ``proxies`` are believed
+    when they say for whom they ask.
     """
-    proxies = proxies or Proxies("")
 
-    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        installation: Installation,
+        traffic: TrafficCounter | None = None,
+        proxies: Proxies | None = None,
+    ) -> None:
+        self._app = app
+        self._installation = installation
+        self._traffic = traffic
+        self._proxies = proxies or Proxies(installation.config.trusted_proxies)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
         if scope["type"] != ScopeType.HTTP:
-            await app(scope, receive, send)
+            await self._app(scope, receive, send)
             return
-        given = next((value for name, value in scope["headers"] if name == b"pss-request-id"), b"")
-        request_id = given.decode() if _GIVEN.fullmatch(given) else new_id("req")
-        scope["pss_request_id"] = request_id  # type: ignore[typeddict-unknown-key]
-
-        scope["pss_client"] = proxies.client_of(scope)  # type: ignore[typeddict-unknown-key]
-
-        private = scope["path"].startswith("/v1")
-        started, answered = time.monotonic(), 500
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal answered
-            if message["type"] == "http.response.start":
-                answered = message["status"]
-                headers = MutableScopeHeaders.from_message(message)
-                headers["PSS-Request-Id"] = request_id
-                if scope.get("pss_mode") == "test":
-                    headers["PSS-Mode"] = "test"
-                tell_position(scope, headers)
-                for name, value in _SAFE.items():
-                    headers.setdefault(name, value)
-                if private:
-                    headers.setdefault("Cache-Control", "no-store")
-            await send(message)
-
+        request_id = _request_id(scope)
+        facts: dict[str, Any] = scope  # type: ignore[assignment]  # ASGI lets one add to it
+        facts["pss_request_id"] = request_id
+        facts["pss_client"] = self._proxies.client_of(scope)
+        if self._proxies.believes(scope) and _header(scope, b"x-forwarded-proto") == b"https":
+            scope["scheme"] = "https"
+        started = time.monotonic()
+        sending = Sending(scope, send, lambda headers: self._finish(scope, headers))
         parent, state = _traced(scope)
         with correlated(request_id, parent, state, request_id=request_id):
-            await app(scope, _in_time(receive), send_with_id)
-        if traffic is not None and "pss_admitted" in scope:
-            tenant, actor = scope["pss_admitted"]  # type: ignore[typeddict-item]
-            traffic.note(tenant, answered, time.monotonic() - started)
+            await self._serve(scope, _in_time(receive), sending)
+        if self._traffic is not None and "pss_admitted" in scope:
+            tenant, actor = facts["pss_admitted"]
+            self._traffic.note(tenant, sending.status, time.monotonic() - started)
             if actor.kind == "key":
-                traffic.note_key(tenant, actor)
+                self._traffic.note_key(tenant, actor)
 
-    return handle
+    async def _serve(self, scope: HTTPScope, receive: Receive, sending: Sending) -> None:
+        try:
+            refuse_unclear_host(scope)
+            refuse_oversized(scope)
+            if scope["path"] not in _PROBES:
+                limiter = self._installation.limiter
+                note_limits(scope, limiter.at_the_door(scope["pss_client"]))  # type: ignore[typeddict-item]
+        except Problem as problem:
+            if isinstance(problem, TooManyRequests) and isinstance(problem.taken, Taken):
+                note_limits(scope, problem.taken)
+            await _refuse(problem, scope, sending)
+            return
+        if is_preflight(scope):
+            await sending({"type": "http.response.start", "status": 204, "headers": []})
+            await sending({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        await self._app(scope, receive, sending)
+
+    def _finish(self, scope: HTTPScope, headers: MutableScopeHeaders) -> None:
+        """What every answer carries, an error's too."""
+        headers["PSS-Request-Id"] = str(scope["pss_request_id"])  # type: ignore[typeddict-item]
+        if scope.get("pss_mode") == "test":
+            headers["PSS-Mode"] = "test"
+        tell_position(scope, headers)
+        given = SAFE | strict_transport(scope)
+        if scope["path"].startswith("/v1"):
+            given |= {"Cache-Control": "no-store"} | limit_headers(scope)
+            headers.add("Vary", "Origin")
+            given |= cors_headers(self._installation, scope)
+        for name, value in given.items():
+            headers.setdefault(name, value)
 
 
-def _traced(scope: Scope) -> tuple[str, str]:
+async def _refuse(problem: Problem, scope: HTTPScope, sending: Sending) -> None:
+    """Answer a problem where there is no request of Litestar's yet."""
+    response = problem_response(problem, str(scope["pss_request_id"]))  # type: ignore[typeddict-item]
+    body = msgspec.json.encode(response.content)
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+        *((name.lower().encode(), value.encode()) for name, value in response.headers.items()),
+    ]
+    await sending(
+        {"type": "http.response.start", "status": response.status_code or 500, "headers": headers}
+    )
+    await sending({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _header(scope: HTTPScope, wanted: bytes) -> bytes:
+    return next((value for name, value in scope["headers"] if name == wanted), b"")
+
+
+def _request_id(scope: HTTPScope) -> str:
+    """The caller's ``PSS-Request-Id``, where it is a sane one, else one of ours."""
+    given = _header(scope, b"pss-request-id")
+    return given.decode() if _GIVEN.fullmatch(given) else new_id("req")
+
+
+def _traced(scope: HTTPScope) -> tuple[str, str]:
     """The caller's trace context; two of one kind are as good as none (W3C, section 3.2)."""
     parents = [value for name, value in scope["headers"] if name == b"traceparent"]
     states = [value for name, value in scope["headers"] if name == b"tracestate"]

@@ -18,7 +18,17 @@ from litestar.exceptions import (
 from litestar.types import ExceptionHandlersMap
 from litestar.utils.scope.state import ScopeState
 
-from pss_kernel.errors import BadRequest, FieldError, Invalid, NotFound, Problem, StepUpRequired
+from pss_api.limits import note_limits
+from pss_kernel.errors import (
+    BadRequest,
+    FieldError,
+    Invalid,
+    NotFound,
+    Problem,
+    StepUpRequired,
+    TooManyRequests,
+)
+from pss_kernel.limits import Taken
 from pss_kernel.persistence import database_problem
 from pss_kernel.validation import explain
 
@@ -59,7 +69,7 @@ def problem_response(problem: Problem, request_id: str, status: int | None = Non
     )
     headers = {"PSS-Request-Id": request_id}
     if problem.retryable:
-        headers["Retry-After"] = "1"
+        headers["Retry-After"] = str(problem.retry_after)
     if status == 401:  # noqa: PLR2004 - RFC 9110 wants the challenge with it
         headers["WWW-Authenticate"] = 'Bearer realm="pss"'
     elif isinstance(problem, StepUpRequired):
@@ -80,6 +90,8 @@ def _request_id(request: Request[Any, Any, Any]) -> str:
 
 
 def _known(request: Request[Any, Any, Any], error: Problem) -> Response[Any]:
+    if isinstance(error, TooManyRequests) and isinstance(error.taken, Taken):
+        note_limits(request.scope, error.taken)
     return problem_response(error, _request_id(request))
 
 

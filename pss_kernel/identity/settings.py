@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 from pss_kernel.identity.sign_on.settings import SignOn
+from pss_kernel.limits import RateLimits
 
 __all__ = ["IdentitySettings"]
 
@@ -27,6 +28,11 @@ Origin = Annotated[
 
 class IdentitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of the plugin ``identity``."""
+
+    limits: RateLimits = RateLimits()
+    """How many requests it answers; see docs/gateway.md."""
+    web_origins: Annotated[tuple[Origin, ...], msgspec.Meta(max_length=50)] = ()
+    """Origins of web pages that may call the interface (CORS), beside the tenant's own domains."""
 
     second_factor_roles: Annotated[tuple[RoleName, ...], msgspec.Meta(max_length=100)] = (
         "super_admin",

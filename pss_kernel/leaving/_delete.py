@@ -14,6 +14,7 @@ from pss_kernel.errors import Conflict, Invalid, Problem, TenantUnknown
 from pss_kernel.identity.audit.writing import audit_as_owner
 from pss_kernel.leaving._alone import alone
 from pss_kernel.leaving._broker import messages_of
+from pss_kernel.leaving._cache import cache_keys_of
 from pss_kernel.leaving._drop import drop_everywhere
 from pss_kernel.leaving._export import Report, export_tenant
 from pss_kernel.tenancy._changing import writers_gone
@@ -186,6 +187,7 @@ async def drop_tenant(
             await _export_last(installation, code, installation.cells[row["cell"]], place, report)
         await drop_everywhere(installation, code)
         await messages_of(installation, code, remove=True)
+        await cache_keys_of(installation, code, remove=True)
         await control.execute(
             "DELETE FROM pss.placement WHERE tenant = $1 AND state = 'deleting'", code
         )

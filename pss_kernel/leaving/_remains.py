@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from pss_kernel.errors import Unavailable
 from pss_kernel.leaving._broker import messages_of
+from pss_kernel.leaving._cache import cache_keys_of
 from pss_kernel.leaving._drop import naming_tenants, roles_of
 from pss_kernel.leaving._export import OUTBOXES
 
@@ -44,12 +44,10 @@ async def remains_of(installation: Installation, code: str) -> list[Remains]:
         Remains("", f"queue {name}", count)
         for name, count in (await messages_of(installation, code)).items()
     ]
-    if installation.config.redis_url:
-        found.append(
-            Remains(
-                "", f"cache keys pss:{code}:*", await _cached(installation.config.redis_url, code)
-            )
-        )
+    found += [
+        Remains("", f"cache keys {pattern}", count)
+        for pattern, count in (await cache_keys_of(installation, code)).items()
+    ]
     found.append(Remains("", "files in the data folder", len(_files(installation, code))))
     return found
 
@@ -73,23 +71,6 @@ async def _in_database(owner: asyncpg.Connection, code: str) -> AsyncIterator[tu
             code,
         )
         yield f"events in pss.{name}", count
-
-
-async def _cached(url: str, code: str) -> int:
-    """Keys of the tenant: each begins with its code."""
-    from redis.asyncio import Redis, RedisError  # noqa: PLC0415 - slow, and only needed here
-
-    client = Redis.from_url(url)
-    try:
-        return len([key async for key in client.scan_iter(match=f"pss:{code}:*", count=1000)])
-    except RedisError as error:
-        raise Unavailable(
-            f"Redis can't be asked: {error!r}.",
-            code="cache-unavailable",
-            mend="Start it, or correct PSS_REDIS_URL.",
-        ) from error
-    finally:
-        await client.aclose()
 
 
 def _files(installation: Installation, code: str) -> list[Path]:

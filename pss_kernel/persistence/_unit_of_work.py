@@ -22,6 +22,7 @@ from pss_kernel.hooks._spec import HookSpec
 from pss_kernel.identity.audit.writing import audit_entry, write_audit
 from pss_kernel.identity.factors.step_up import require_step_up
 from pss_kernel.keys._persons import erase_persons, seal_persons, unseal_persons
+from pss_kernel.limits._tenant import limits_of
 from pss_kernel.messaging._log import EventBuffer
 from pss_kernel.persistence._binding import Binding
 from pss_kernel.persistence._limits import refusal_of
@@ -260,6 +261,20 @@ class UnitOfWork:
         (``step_up``). Raises StepUpRequired. Guests, keys and the system pass.
         """
         require_step_up(self)
+
+    @asynccontextmanager
+    async def guessing(self, subject: str) -> AsyncIterator[None]:
+        """Around what opens something to whoever knows ``subject`` and something more.
+
+        A NotFound or Unauthorised in the block counts as a wrong guess. Raises TooManyRequests
+        where too many were made: from the caller's address, about the subject, or of all guests.
+        """
+        installation = self.installation
+        limits = limits_of(installation, self.tenant)
+        async with installation.limiter.guessing(
+            self.tenant.code, limits, self.actor.address, subject
+        ):
+            yield
 
     def _refuse_to_write(self, method: str) -> None:
         if self.read_only:

@@ -31,7 +31,11 @@ async def installation() -> AsyncIterator[Installation]:
     with tempfile.TemporaryDirectory(prefix="pss-test-") as folder:
         os.chmod(folder, 0o711)  # noqa: PTH101, S103 - root's folder, for the unprivileged server to pass
         config = Config(
-            data_dir=Path(folder), log_level="warning", pool_size=24, outgoing_allow=LOOPBACK
+            data_dir=Path(folder),
+            log_level="warning",
+            pool_size=24,
+            outgoing_allow=LOOPBACK,
+            rate_limits="off",
         )
         configure_logging(config)
         async with open_installation(config, Registry.discover()) as opened:

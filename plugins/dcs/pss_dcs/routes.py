@@ -29,7 +29,7 @@ async def list_seat_maps(
     return Page(data=await seat_maps(uow, order_id, offer_id), next_cursor=None)
 
 
-@plugin.post("/check-ins", permission="dcs:check-in")
+@plugin.post("/check-ins", permission="dcs:check-in", limit="lookup")
 async def create_check_in(uow: UnitOfWork, data: CheckInRequest) -> CheckInAnswer:
     """Check passengers in and give them their boarding passes; asking again gives the same."""
     return await check_in(uow, data)

@@ -12,7 +12,7 @@ from .store import find_offer
 __all__ = ["request_offers", "show_offer"]
 
 
-@plugin.post("/offer-requests", permission="pricing:shop", summary="Ask for offers")
+@plugin.post("/offer-requests", permission="pricing:shop", summary="Ask for offers", limit="shop")
 async def request_offers(uow: UnitOfWork, data: OfferRequestBody) -> OfferRequest:
     """Price flights for all passengers, lowest total first.
 

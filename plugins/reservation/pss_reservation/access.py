@@ -27,11 +27,18 @@ async def open_order(
     staff = uow.actor.may(permission)
     if not staff:
         _credentials(booking_reference, family_name)
+    if staff:
+        return await _order_with(uow, order_id)
+    async with uow.guessing(order_id):
+        found = await _order_with(uow, order_id)
+        refuse_strangers(found.order, booking_reference, family_name)
+    return found
+
+
+async def _order_with(uow: UnitOfWork, order_id: str) -> StoredOrder:
     found = await find_order(uow, order_id=check_id("ord", order_id))
     if found is None:
         raise NotFound(NOT_FOUND)
-    if not staff:
-        refuse_strangers(found.order, booking_reference, family_name)
     return found
 
 
@@ -50,6 +57,13 @@ async def order_of_reference(
     """Find the order by what a passenger knows of it. Raises the same NotFound for all misses."""
     if not booking_reference or not family_name:
         raise NotFound(NOT_FOUND)
+    if uow.actor.may("reservation:read"):
+        return await _order_known_by(uow, booking_reference, family_name)
+    async with uow.guessing(normal_locator(booking_reference) or booking_reference):
+        return await _order_known_by(uow, booking_reference, family_name)
+
+
+async def _order_known_by(uow: UnitOfWork, booking_reference: str, family_name: str) -> StoredOrder:
     found = await find_order(uow, booking_reference=booking_reference)
     if found is None:
         raise NotFound(NOT_FOUND)

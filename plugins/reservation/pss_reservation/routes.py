@@ -28,13 +28,13 @@ class AttentionCleared(Struct, kw_only=True, forbid_unknown_fields=True):
     note: Annotated[str, Meta(max_length=500)] = ""
 
 
-@plugin.post("/orders", permission="reservation:book")
+@plugin.post("/orders", permission="reservation:book", limit="shop")
 async def create_order(uow: UnitOfWork, data: NewOrder) -> Order:
     """Make an order from an offer and hold its seats until `payment_required_by`."""
     return _shown(uow, await book(uow, data))
 
 
-@plugin.get("/orders", permission="reservation:read")
+@plugin.get("/orders", permission="reservation:read", limit="lookup")
 async def find_own_order(
     uow: UnitOfWork, booking_reference: Reference = None, family_name: FamilyName = None
 ) -> Order:

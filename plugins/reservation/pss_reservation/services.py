@@ -26,7 +26,9 @@ async def _order_by_reference(uow: UnitOfWork, booking_reference: str, family_na
 async def _require_access(
     uow: UnitOfWork, order: Order, booking_reference: str | None, family_name: str | None
 ) -> None:
-    if not uow.actor.may("reservation:read"):
+    if uow.actor.may("reservation:read"):
+        return
+    async with uow.guessing(order.booking_reference):
         access.refuse_strangers(order, booking_reference, family_name)
 
 
