@@ -16,6 +16,7 @@ __all__ = ["SAFE", "page_policy", "refuse_unclear_host", "strict_transport"]
 
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
 SAFE = {
+    "Server": "pss",  # else the server names itself
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",

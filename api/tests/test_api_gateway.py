@@ -356,7 +356,7 @@ class TestAnswers:
         assert "same-origin" == headers["Cross-Origin-Opener-Policy"]
         assert "same-site" == headers["Cross-Origin-Resource-Policy"]
         assert "camera=()" in headers["Permissions-Policy"]
-        assert "Server" not in headers
+        assert "pss" == headers["Server"]
         assert "Strict-Transport-Security" not in headers
 
     @pytest.mark.parametrize(("address", "said"), [(_PROXY, True), (_GUEST, False)])

@@ -36,6 +36,8 @@ from pss_kernel.tenancy._plan import apply_tenant
 __all__ = ["register", "serve"]
 
 _APPLICATION = "pss_api.app:application"
+_HEAD_BYTES = 65_536
+"""The largest head of a request that is read; the gateway refuses half of it already."""
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse to start where a plugin can't be used.")
 ]
@@ -121,7 +123,7 @@ def serve(
             workers=workers,
             log_enabled=False,
             http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(header_read_timeout=10_000),
+            http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=_HEAD_BYTES),
             backlog=4096,
             backpressure=8192,
             respawn_failed_workers=True,

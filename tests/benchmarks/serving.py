@@ -52,6 +52,7 @@ def figures() -> list[Figure]:
             *("--port", str(port), "--data-dir", str(DATA)),
         ],
         cwd=ROOT,
+        env=os.environ | {"PSS_RATE_LIMITS": "off"},
         stdout=subprocess.DEVNULL,
     )
     try:

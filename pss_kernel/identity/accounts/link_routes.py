@@ -88,7 +88,11 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @plugin.post(
-    "/account-links/acceptances", permission="identity:self", status=200, confidential=True
+    "/account-links/acceptances",
+    permission="identity:self",
+    status=200,
+    confidential=True,
+    limit="sign-in",
 )
 async def accept_invitation(work: Work, data: NewPassword) -> Done:
     """Accept an invitation, or confirm a registration, by choosing a password."""
@@ -106,7 +110,11 @@ async def accept_invitation(work: Work, data: NewPassword) -> Done:
 
 
 @plugin.post(
-    "/account-links/verifications", permission="identity:self", status=200, confidential=True
+    "/account-links/verifications",
+    permission="identity:self",
+    status=200,
+    confidential=True,
+    limit="sign-in",
 )
 async def confirm_address(uow: UnitOfWork, data: LinkOnly) -> Done:
     """Confirm a new e-mail address, which takes the place of the one before."""
@@ -121,7 +129,9 @@ async def confirm_address(uow: UnitOfWork, data: LinkOnly) -> Done:
     return Done(account_id=account.account_id)
 
 
-@plugin.post("/password-resets", permission="identity:self", status=202, confidential=True)
+@plugin.post(
+    "/password-resets", permission="identity:self", status=202, confidential=True, limit="mail"
+)
 async def request_password_reset(work: Work, data: WhoseReset) -> Received:
     """Ask for a mail with a link to a new password.
 
@@ -136,7 +146,13 @@ async def request_password_reset(work: Work, data: WhoseReset) -> Received:
     return Received()
 
 
-@plugin.post("/password-resets/confirm", permission="identity:self", status=200, confidential=True)
+@plugin.post(
+    "/password-resets/confirm",
+    permission="identity:self",
+    status=200,
+    confidential=True,
+    limit="sign-in",
+)
 async def confirm_reset(work: Work, data: NewPassword) -> Done:
     """Set a new password; all sessions of the account end, and so does a lock."""
     async with work.begin() as uow:
@@ -152,7 +168,9 @@ async def confirm_reset(work: Work, data: NewPassword) -> Done:
     return Done(account_id=account.account_id)
 
 
-@plugin.post("/registrations", permission="identity:self", status=202, confidential=True)
+@plugin.post(
+    "/registrations", permission="identity:self", status=202, confidential=True, limit="mail"
+)
 async def register_account(work: Work, data: NewRegistration) -> Received:
     """Ask for an account, where people outside the staff may have one.
 

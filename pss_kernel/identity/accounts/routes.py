@@ -114,7 +114,9 @@ async def assign_roles(uow: UnitOfWork, account_id: str, data: RolesOfAccount) -
     return account_view(await changes.set_roles(uow, check_id("acc", account_id), data.roles))
 
 
-@plugin.post("/accounts/{account_id:str}/invitations", permission="identity:accounts-manage")
+@plugin.post(
+    "/accounts/{account_id:str}/invitations", permission="identity:accounts-manage", limit="mail"
+)
 async def repeat_invitation(uow: UnitOfWork, account_id: str) -> AccountView:
     """Send the invitation once more; the earlier link ends."""
     uow.installation.mailer.refuse_unconfigured()

@@ -100,6 +100,7 @@ async def add_totp(data: NewTotp, uow: UnitOfWork) -> TotpSecret:
     permission="identity:self",
     status=200,
     confidential=True,
+    limit="sign-in",
 )
 async def confirm(factor_id: str, data: Confirmation, uow: UnitOfWork) -> FactorAdded:
     """Confirm an authenticator app by its code; ends the caller's other sessions."""

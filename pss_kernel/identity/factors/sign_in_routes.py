@@ -51,7 +51,9 @@ class PasskeySignIn(msgspec.Struct, frozen=True, kw_only=True):
     passkey: PasskeyAssertion
 
 
-@plugin.post("/sessions/second-factor", permission="identity:self", confidential=True)
+@plugin.post(
+    "/sessions/second-factor", permission="identity:self", confidential=True, limit="sign-in"
+)
 async def second_step(data: SecondFactor, work: Work) -> SignedIn:
     """Finish a sign-in that asked for a second factor: five attempts, within ten minutes."""
     proof = one_of(code=data.code, recovery_code=data.recovery_code, passkey=data.passkey)
@@ -89,7 +91,7 @@ async def passkey_to_sign_in(uow: UnitOfWork) -> PasskeyOptions:
     return await options_to_prove(uow, _ALONE)
 
 
-@plugin.post("/sessions/passkey", permission="identity:self", confidential=True)
+@plugin.post("/sessions/passkey", permission="identity:self", confidential=True, limit="sign-in")
 async def sign_in_with_passkey(data: PasskeySignIn, work: Work) -> SignedIn:
     """Sign in with a passkey and nothing else; its PIN, finger or face is the second factor."""
     async with work.begin() as uow:

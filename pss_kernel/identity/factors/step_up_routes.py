@@ -26,7 +26,13 @@ class StepUp(msgspec.Struct, frozen=True, kw_only=True):
     passkey: PasskeyAssertion | None = None
 
 
-@plugin.post("/sessions/current/step-up", permission="identity:self", status=200, confidential=True)
+@plugin.post(
+    "/sessions/current/step-up",
+    permission="identity:self",
+    status=200,
+    confidential=True,
+    limit="sign-in",
+)
 async def step_up(data: StepUp, work: Work) -> RaisedToken:
     """Give a second factor; the answer's access token allows what needs a fresh one."""
     proof = one_of(code=data.code, passkey=data.passkey)

@@ -65,6 +65,7 @@ class SecondStep(msgspec.Struct, frozen=True, kw_only=True):
     status=200,
     summary="Begin single sign-on",
     confidential=True,
+    limit="sign-in",
 )
 async def begin_sign_on(work: Work, data: SignOnWanted) -> SignOnBegun:
     """Begin to sign in at the airline's identity provider (OpenID Connect)."""
@@ -84,7 +85,11 @@ async def begin_sign_on(work: Work, data: SignOnWanted) -> SignOnBegun:
 
 
 @plugin.post(
-    "/sign-on/callback", permission="identity:self", summary="End single sign-on", confidential=True
+    "/sign-on/callback",
+    permission="identity:self",
+    summary="End single sign-on",
+    confidential=True,
+    limit="sign-in",
 )
 async def end_sign_on(work: Work, data: SignOnReturn) -> Answer[SignedIn | SecondStep]:
     """Sign in with what the identity provider has sent back.
