@@ -9,6 +9,7 @@ from litestar.connection import ASGIConnection
 
 from pss_api.bearer import bearer_of
 from pss_api.key_holder import holder_of, refuse_key_in_url
+from pss_api.versions import version_of
 from pss_kernel.auth import Actor
 from pss_kernel.auth._tokens import looks_like_token
 from pss_kernel.errors import (
@@ -88,6 +89,8 @@ async def identify(installation: Installation, request: Connection) -> tuple[Ten
             tenant, actor = holder_of(installation, tenant, credential, address)
         tenant.refuse_leaving()
     request.scope["pss_mode"] = tenant.mode  # type: ignore[typeddict-unknown-key]
+    version = version_of(installation, actor, request.headers.get("pss-version"))
+    request.scope["pss_version"] = version  # type: ignore[typeddict-unknown-key]
     return tenant, replace(actor, address=address, user_agent=user_agent)
 
 

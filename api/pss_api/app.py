@@ -18,6 +18,8 @@ from pss_api.gateway import Gateway
 from pss_api.limits import draw
 from pss_api.problems import HANDLERS
 from pss_api.traffic import TrafficCounter
+from pss_api.versions import Change
+from pss_api.versions_changes import CHANGES
 from pss_kernel._version import __version__
 from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
@@ -49,12 +51,16 @@ class Health(msgspec.Struct, frozen=True):
     degraded: list[str] = []
 
 
-def create_app(installation: Installation, traffic: TrafficCounter | None = None) -> ASGIApp:
+def create_app(
+    installation: Installation,
+    traffic: TrafficCounter | None = None,
+    changes: tuple[Change, ...] = CHANGES,
+) -> ASGIApp:
     """The application for an installation that is already open, behind the gateway."""
-    return Gateway(build(installation), installation, traffic)
+    return Gateway(build(installation, changes), installation, traffic)
 
 
-def build(installation: Installation) -> Litestar:
+def build(installation: Installation, changes: tuple[Change, ...] = CHANGES) -> Litestar:
     """The Litestar application alone: its routes and its OpenAPI document."""
 
     @get("/tenant", tags=["tenant"], summary="Who this is", operation_id="tenant_show")
@@ -89,7 +95,7 @@ def build(installation: Installation) -> Litestar:
         return Health("ok", __version__, [] if shared else ["redis"])
 
     handlers = [
-        handler_of(installation, declared)
+        handler_of(installation, declared, changes)
         for plugin in installation.registry.plugins.values()
         for declared in plugin.routes
     ]
@@ -102,7 +108,7 @@ def build(installation: Installation) -> Litestar:
         ],
         exception_handlers=HANDLERS,
         request_max_body_size=installation.config.max_body_bytes,
-        openapi_config=openapi_config(),
+        openapi_config=openapi_config(changes),
         debug=False,
         logging_config=None,
     )

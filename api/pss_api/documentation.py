@@ -11,7 +11,9 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
 
+from pss_api.versions import Change
 from pss_kernel._version import __version__
+from pss_kernel.api_versions import NEWEST, VERSIONS
 
 __all__ = ["openapi_assets", "openapi_config"]
 
@@ -23,12 +25,12 @@ an API key (`pss apikey create`). Every POST takes an `Idempotency-Key`.
 """
 
 
-def openapi_config() -> OpenAPIConfig:
+def openapi_config(changes: tuple[Change, ...]) -> OpenAPIConfig:
     """The document at ``/docs/openapi.json``, the page at ``/docs``."""
     return OpenAPIConfig(
         title="Passenger service system",
         version=__version__,
-        description=_DESCRIPTION,
+        description=f"{_DESCRIPTION}\n{_versions(changes)}",
         path="/docs",
         render_plugins=[
             SwaggerRenderPlugin(
@@ -49,6 +51,14 @@ def openapi_config() -> OpenAPIConfig:
         ),
         use_handler_docstrings=True,
     )
+
+
+def _versions(changes: tuple[Change, ...]) -> str:
+    lines = ["This document describes the version that the header `PSS-Version` calls"]
+    lines.append(f"`{NEWEST}`. What the versions before it have otherwise:\n")
+    for version in reversed(VERSIONS[1:]):
+        lines += [f"* `{version}`: {one.summary}" for one in changes if one.version == version]
+    return "\n".join(lines)
 
 
 def openapi_assets() -> Router:

@@ -16,6 +16,7 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter, RawBody
 from litestar.types import BeforeRequestHookHandler
+from litestar.utils.scope.state import ScopeState
 from litestar.utils.signature import get_fn_type_hints
 
 from pss_api.admission import admit
@@ -23,7 +24,10 @@ from pss_api.limits import draw
 from pss_api.media import refuse_other_types
 from pss_api.position import freshness_of, note_repeated
 from pss_api.problems import ProblemDocument
+from pss_api.versions import Change, newer_body, older_answer, since
+from pss_api.versions_changes import CHANGES, changes_of
 from pss_kernel.answers import Answer, Content
+from pss_kernel.api_versions import OLDEST
 from pss_kernel.errors import BadRequest
 from pss_kernel.installation import Installation
 from pss_kernel.keys._secret import encode_secret
@@ -59,6 +63,13 @@ _HEADERS = {
             description="The same key with the same body gets the same answer, one effect.",
         ),
     ],
+    "pss_version": Annotated[
+        str | None,
+        HeaderParameter(
+            name="PSS-Version",
+            description="The version of this interface (a date) that the request is written for.",
+        ),
+    ],
     "pss_position": Annotated[
         str | None,
         HeaderParameter(
@@ -73,8 +84,16 @@ _SMALL_BODY = 65_536  # what a passkey brings fits in easily
 _encoder = msgspec.json.Encoder(enc_hook=encode_secret)
 
 
-def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
-    """The Litestar handler for a plugin's route, described in OpenAPI by its own types."""
+def handler_of(
+    installation: Installation, declared: Route, changes: tuple[Change, ...] = CHANGES
+) -> HTTPRouteHandler:
+    """The Litestar handler for a plugin's route, described in OpenAPI by its own types.
+
+    ``changes``: of the interface's versions, those that callers of an older one don't know.
+    """
+    operation = f"{declared.plugin}_{declared.function.__name__}"
+    changes = changes_of(operation, changes)
+    changed = changes[-1].version if changes else OLDEST
     permission = installation.registry.permissions[declared.permission]
     returns = get_fn_type_hints(declared.function).get("return", Any)
 
@@ -89,6 +108,9 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
         await draw(installation, connection.scope, tenant, actor, declared.limit)
         if takes_json:
             refuse_other_types(connection)
+        version = str(connection.scope["pss_version"])  # type: ignore[typeddict-item]
+        if version < changed:  # dates in ISO 8601 sort as text
+            connection.scope["pss_changes"] = since(changes, version)  # type: ignore[typeddict-unknown-key]
 
     async def endpoint(**arguments: Any) -> Response[Any]:
         request: Request[Any, Any, Any] = arguments.pop("request")
@@ -111,12 +133,13 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
             call = Call(installation, tenant, declared.plugin, declared.budget)
             return _call(declared, work, call, arguments)
 
+        newer: tuple[Change, ...] = request.scope.get("pss_changes", ())  # type: ignore[assignment]
         try:
-            return await _repeatable(freshness, attempt)
+            return _as_asked(await _repeatable(freshness, attempt), newer)
         except Answered as earlier:
             await note_repeated(installation, tenant, freshness)
             return Response(
-                earlier.body,
+                older_answer(newer, earlier.body, earlier.version),
                 status_code=earlier.status,
                 media_type=_JSON,
                 headers={"Idempotent-Replayed": "true"},
@@ -128,7 +151,7 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
         http_method=[declared.method],
         status_code=declared.status,
         name=f"{declared.plugin}.{declared.function.__name__}",
-        operation_id=f"{declared.plugin}_{declared.function.__name__}",
+        operation_id=operation,
         summary=declared.summary,
         description=_description(declared, guest=permission.guest),
         tags=[declared.plugin],
@@ -145,7 +168,7 @@ def handler_of(installation: Installation, declared: Route) -> HTTPRouteHandler:
         opt={"permission": declared.permission, "plugin": declared.plugin},
         guards=[guard],
         request_max_body_size=_longest_body(installation, declared),
-        before_request=_screening(declared),
+        before_request=_reading(declared, changes),
     )(endpoint)
 
 
@@ -153,6 +176,13 @@ def _longest_body(installation: Installation, declared: Route) -> int:
     """Bytes; who signs in has little to say."""
     longest = installation.config.max_body_bytes
     return min(longest, _SMALL_BODY) if declared.limit in _SMALL else longest
+
+
+def _as_asked(response: Response[Any], newer: tuple[Change, ...]) -> Response[Any]:
+    """The answer in the version of the request; as it is, where that is the newest."""
+    if newer and response.media_type == _JSON:
+        response.content = older_answer(newer, response.content)
+    return response
 
 
 async def _repeatable(
@@ -221,7 +251,7 @@ def _describe(endpoint: Callable[..., Any], declared: Route, returns: Any) -> No
         )
     )
 
-    described = {"pss_tenant"}
+    described = {"pss_tenant", "pss_version"}
     if declared.method == "POST" and not declared.confidential:
         described.add("idempotency_key")
     if declared.read_only:
@@ -265,19 +295,29 @@ def _screens(hint: Any) -> list[Callable[[bytes], object]]:
     return [one for one in getattr(hint, "__metadata__", ()) if callable(one)]
 
 
-def _screening(declared: Route) -> BeforeRequestHookHandler | None:
+def _reading(declared: Route, changes: tuple[Change, ...]) -> BeforeRequestHookHandler | None:
     """Let the route's screens see the raw body, and raise a Problem, before anything reads it.
 
-    What answers a malformed body names fields and values of it; a screen comes before that.
+    What answers a malformed body names fields and values of it; a screen comes before that. Then
+    a body of an older version is made into one of the newest.
     """
     screens = _screens(get_fn_type_hints(declared.function).get("data"))
+    transforms = any(one.request is not None for one in changes)
 
-    async def screen(request: Request[Any, Any, Any]) -> None:
+    async def read(request: Request[Any, Any, Any]) -> None:
+        newer: tuple[Change, ...] = request.scope.get("pss_changes", ())  # type: ignore[assignment]
+        if not screens and not newer:
+            return
         body = await request.body()
         for look in screens:
             look(body)
+        if newer:
+            request.scope["pss_sent"] = body  # type: ignore[typeddict-unknown-key]
+            # Litestar keeps what it has read, in both places, and reads it no second time.
+            request._body = newer_body(newer, body)  # noqa: SLF001
+            ScopeState.from_scope(request.scope).body = request._body  # noqa: SLF001
 
-    return screen if screens else None
+    return read if screens or transforms else None
 
 
 def _answered(returns: Any) -> Any:
@@ -330,5 +370,7 @@ async def _idempotency(
         )
     # Path and query stand in the digest, so one key can't answer for two resources or askers.
     target = f"{request.url.path}?{request.url.query}"
-    digest = hashlib.sha256(target.encode() + b"\0" + await request.body()).digest()
+    sent = request.scope.get("pss_sent")  # as it came, whatever a version makes of it
+    body = sent if isinstance(sent, bytes) else await request.body()
+    digest = hashlib.sha256(target.encode() + b"\0" + body).digest()
     return Idempotency(f"{actor} {declared.method} {declared.path}", key, digest)

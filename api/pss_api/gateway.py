@@ -98,8 +98,7 @@ class Gateway:
     def _finish(self, scope: HTTPScope, headers: MutableScopeHeaders) -> None:
         """What every answer carries, an error's too."""
         headers["PSS-Request-Id"] = str(scope["pss_request_id"])  # type: ignore[typeddict-item]
-        if scope.get("pss_mode") == "test":
-            headers["PSS-Mode"] = "test"
+        _tell_version_and_mode(scope, headers)
         tell_position(scope, headers)
         given = SAFE | strict_transport(scope)
         if scope["path"].startswith("/v1"):
@@ -133,6 +132,15 @@ def _request_id(scope: HTTPScope) -> str:
     """The caller's ``PSS-Request-Id``, where it is a sane one, else one of ours."""
     given = _header(scope, b"pss-request-id")
     return given.decode() if _GIVEN.fullmatch(given) else new_id("req")
+
+
+def _tell_version_and_mode(scope: HTTPScope, headers: MutableScopeHeaders) -> None:
+    """Which version of the interface was answered, and whether the data are test data."""
+    version = scope.get("pss_version")
+    if version is not None:
+        headers["PSS-Version"] = str(version)
+    if scope.get("pss_mode") == "test":
+        headers["PSS-Mode"] = "test"
 
 
 def _traced(scope: HTTPScope) -> tuple[str, str]:

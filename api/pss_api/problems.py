@@ -19,6 +19,7 @@ from litestar.types import ExceptionHandlersMap
 from litestar.utils.scope.state import ScopeState
 
 from pss_api.limits import note_limits
+from pss_api.versions import pointers_as_sent
 from pss_kernel.errors import (
     BadRequest,
     FieldError,
@@ -92,7 +93,14 @@ def _request_id(request: Request[Any, Any, Any]) -> str:
 def _known(request: Request[Any, Any, Any], error: Problem) -> Response[Any]:
     if isinstance(error, TooManyRequests) and isinstance(error.taken, Taken):
         note_limits(request.scope, error.taken)
+    error.errors = _as_sent(request, error.errors)
     return problem_response(error, _request_id(request))
+
+
+def _as_sent(request: Request[Any, Any, Any], errors: list[FieldError]) -> list[FieldError]:
+    """Errors that point at the fields as a caller of an older version has sent them."""
+    changes: Any = request.scope.get("pss_changes", ())
+    return pointers_as_sent(changes, errors) if changes and errors else errors
 
 
 def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
@@ -125,7 +133,7 @@ def _validation(request: Request[Any, Any, Any], error: Exception) -> Response[A
             return problem_response(problem, request_id)
         errors = explain(value, field.raw)
         if errors:
-            return problem_response(Invalid(errors=errors), request_id)
+            return problem_response(Invalid(errors=_as_sent(request, errors)), request_id)
     errors = [
         FieldError(
             pointer=f"/{one.get('key', '')}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from pss_kernel.api_versions import NEWEST, OLDEST
 from pss_kernel.errors import Conflict, IdempotencyMismatch, PluginBusy
 from pss_kernel.keys._secret import encode_secret
 from pss_kernel.persistence._binding import UnitOfWorkEnded
@@ -46,7 +48,7 @@ SELECT fingerprint, status, body FROM idempotency WHERE scope = $1 AND key = $2
 # A request that died between its units of work leaves a claim without an answer; after a
 # minute the same key may go on from where it stopped.
 _TAKE_OVER = """
-UPDATE idempotency SET claimed_at = now()
+UPDATE idempotency SET claimed_at = now(), fingerprint = $3
 WHERE scope = $1 AND key = $2 AND status IS NULL AND claimed_at < now() - interval '60 seconds'
 RETURNING key
 """
@@ -56,22 +58,33 @@ _ANSWER = "UPDATE idempotency SET status = $3, body = $4 WHERE scope = $1 AND ke
 class Answered(Exception):  # noqa: N818 - not an error: the answer that was given before
     """The key was used before, for the same request: this was its answer."""
 
-    def __init__(self, status: int, body: bytes) -> None:
+    def __init__(self, status: int, body: bytes, version: str) -> None:
         super().__init__(status)
         self.status = status
         self.body = body
+        self.version = version
+        """Of the interface, that the answer was written in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
     """One ``Idempotency-Key`` of one caller for one operation.
 
-    ``scope`` keeps callers and operations apart; ``fingerprint`` is the digest of the request.
+    ``scope`` keeps callers and operations apart; ``fingerprint`` is the digest of the request
+    (SHA-256).
     """
 
     scope: str
     key: str
     fingerprint: bytes
+
+    @property
+    def _claimed(self) -> bytes:
+        """The digest, and in which version of the interface the answer will be kept.
+
+        So an answer that was kept before an upgrade is still understood after it.
+        """
+        return self.fingerprint + NEWEST.encode()
 
     async def claim(self, uow: UnitOfWork) -> None:
         """Claim the key in this transaction.
@@ -84,16 +97,17 @@ class Idempotency:
 
     async def _claim(self, uow: UnitOfWork) -> None:
         try:
-            if await uow.hot(_CLAIM, self.scope, self.key, self.fingerprint):
+            if await uow.hot(_CLAIM, self.scope, self.key, self._claimed):
                 return
         except asyncpg.LockNotAvailableError as error:
             raise self._in_progress() from error
         (earlier,) = await uow.hot(_EARLIER, self.scope, self.key)
-        if earlier["fingerprint"] != self.fingerprint:
+        fingerprint, version = _parts(earlier["fingerprint"])
+        if fingerprint != self.fingerprint:
             raise IdempotencyMismatch(mend="Use a new key for a new request.")
         if earlier["status"] is not None:
-            raise Answered(earlier["status"], earlier["body"])
-        if not await uow.hot(_TAKE_OVER, self.scope, self.key):
+            raise Answered(earlier["status"], earlier["body"], version)
+        if not await uow.hot(_TAKE_OVER, self.scope, self.key, self._claimed):
             raise self._in_progress()
 
     async def answer(self, uow: UnitOfWork, status: int, body: bytes) -> None:
@@ -108,6 +122,12 @@ class Idempotency:
             code="idempotency-in-progress",
             retryable=True,
         )
+
+
+def _parts(claimed: bytes) -> tuple[bytes, str]:
+    """Fingerprint and version; what was kept before there were versions is of the oldest."""
+    digest = hashlib.sha256().digest_size
+    return claimed[:digest], claimed[digest:].decode() or OLDEST
 
 
 async def forget_old_keys(uow: UnitOfWork) -> None:

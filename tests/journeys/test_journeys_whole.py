@@ -101,7 +101,7 @@ async def _eat(airline: Any, order: dict[str, Any]) -> None:
     assert (201, "meal", "VGML") == (
         made.status_code,
         made.json()["type"],
-        made.json()["detail"],
+        made.json()["code"],
     ), made.text
     assert [made.json()] == (await airline.guest.own(order))["services"]
     meals = await airline.guest.get(f"/meals/{order['id']}", **known)

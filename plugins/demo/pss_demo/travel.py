@@ -53,7 +53,7 @@ async def _order_meal(scene: Scene, order: Order) -> None:
             guest=order.guest,
         )
         telling.outcome = (
-            f"{len(menu)} dishes on the menu; {dish.name} ({service.detail}) on {segment.flight}"
+            f"{len(menu)} dishes on the menu; {dish.name} ({service.code}) on {segment.flight}"
         )
 
 

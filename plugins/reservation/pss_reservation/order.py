@@ -103,13 +103,17 @@ class Document(Struct, kw_only=True):
 
 
 class OrderService(Struct, kw_only=True):
-    """A fulfilled extra: one of a type per passenger and segment."""
+    """A fulfilled extra: one of a type per passenger and segment.
+
+    `seat` or `code`, as it was asked for; the other one is null.
+    """
 
     id: str  # srv_…
     type: str  # seat | meal | …
     passenger_id: str
     segment_id: str
-    detail: str  # "12A", "VGML", …
+    seat: str | None  # "12A"
+    code: str | None  # "VGML", …
     price: Money
 
 

@@ -210,7 +210,7 @@ async def save_service(
         type=request.type,
         passenger_id=request.passenger_id,
         segment_id=request.segment_id,
-        detail=fulfilled.detail,
+        **_named(request.type, fulfilled.detail),
         price=price,
     )
 
@@ -242,13 +242,19 @@ def _order(
     )
 
 
+def _named(kind: str, detail: str) -> dict[str, str | None]:
+    """The detail of a service under the name by which it is asked for."""
+    seat = kind == "seat"
+    return {"seat": detail if seat else None, "code": None if seat else detail}
+
+
 def _service(row: _Service) -> OrderService:
     return OrderService(
         id=row.id,
         type=row.type,
         passenger_id=row.passenger_id,
         segment_id=row.segment_id,
-        detail=row.detail,
+        **_named(row.type, row.detail),
         price=Money.of(row.price_minor, row.currency),
     )
 

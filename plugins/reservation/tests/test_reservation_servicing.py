@@ -203,7 +203,7 @@ async def test_service_replaces_the_one_of_its_type(
         with pytest.raises(Conflict) as refused:
             await add_service(uow, order, wanted)
         kept = (await read_order(uow, order.id)).order.services
-    assert (first.id, ["12C"]) == (second.id, [one.detail for one in kept])
+    assert (first.id, ["12C"]) == (second.id, [one.seat for one in kept])
     assert "service-not-sold" == refused.value.code
 
 

@@ -18,7 +18,10 @@ from tenacity import (
 
 from pss_sdk.errors import ApiProblem, UnexpectedAnswer, Unreachable
 
-__all__ = ["Exchange"]
+__all__ = ["API_VERSION", "Exchange"]
+
+API_VERSION = "2026-11-25"
+"""The version of the interface that these types are made for, whatever the key says."""
 
 T = TypeVar("T")
 _LONGEST_WAIT = 5.0  # seconds
@@ -43,7 +46,7 @@ class Exchange:
         attempts: int,
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", "PSS-Version": API_VERSION}
         if tenant is not None:
             headers["PSS-Tenant"] = tenant
         if key is not None:

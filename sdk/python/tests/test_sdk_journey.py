@@ -115,7 +115,7 @@ async def test_the_whole_journey(pipit: Pipit) -> None:
         seat=free,
         guest=order.guest,
     )
-    assert (service.type, service.detail) == ("seat", free)
+    assert (service.type, service.seat) == ("seat", free)
     passes = await pipit.guest.check_in(order.guest, segment_id=segment.id, bags={ada.id: 1})
     assert [one.passenger_id for one in passes] == [one.id for one in order.passengers]
     assert (passes[0].seat, len(passes[0].bag_tags)) == (free, 1)

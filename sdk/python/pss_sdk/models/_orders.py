@@ -70,13 +70,14 @@ class Document(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Service(msgspec.Struct, kw_only=True, frozen=True):
-    """A seat (``detail`` 12A), a meal (VGML) or another extra, on one segment."""
+    """A seat (``seat`` 12A), a meal (``code`` VGML) or another extra, on one segment."""
 
     id: str
     type: str
     passenger_id: str
     segment_id: str
-    detail: str
+    seat: str | None
+    code: str | None
     price: Money
 
 
