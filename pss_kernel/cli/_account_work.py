@@ -24,6 +24,7 @@ from pss_kernel.identity.accounts.store import (
     accounts_page,
 )
 from pss_kernel.identity.accounts.views import Attributes, Name, account_view
+from pss_kernel.identity.factors.reset import FactorsReset, reset_factors
 from pss_kernel.installation import Installation
 from pss_kernel.persistence import UnitOfWork
 from pss_kernel.tenancy import Tenant
@@ -40,6 +41,7 @@ __all__ = [
     "run_invite",
     "run_list",
     "run_reset",
+    "run_reset_factors",
     "run_roles",
     "run_show",
 ]
@@ -169,6 +171,26 @@ def run_disable(
         return await changes.disable(uow, account_id, reason=reason)
 
     run_change(which, who, disable, data_dir=data_dir, json=json)
+
+
+def run_reset_factors(
+    which: WhichTenant, who: str, reason: str, *, data_dir: Path | None, json: bool
+) -> None:
+    """Take somebody's second factors away."""
+
+    async def work(installation: Installation) -> FactorsReset:
+        tenant = await which(installation)
+        async with installation.unit_of_work(tenant, plugin=IDENTITY) as uow:
+            return await reset_factors(uow, (await _found(uow, who)).account_id, reason=reason)
+
+    done = with_installation(work, data_dir)
+    if json:
+        print_json(done)
+        return
+    sys.stdout.write(
+        f"Taken away from {done.account_id}: authenticator apps ({done.totp}), passkeys "
+        f"({done.passkeys}) and all recovery codes. Sessions ended: {done.sessions_ended}.\n"
+    )
 
 
 def run_roles(

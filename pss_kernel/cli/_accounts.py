@@ -125,3 +125,18 @@ def reset(
 ) -> None:
     """Send somebody a link for a new password."""
     work.run_reset(_of(tenant), who, print_link=print_link, data_dir=data_dir, json=json)
+
+
+@app.command(
+    "reset-factors",
+    epilog=examples("pss account reset-factors ada@example.com --tenant aurelis --reason 'lost'"),
+)
+def reset_factors(
+    who: _Who,
+    tenant: _Tenant,
+    reason: work.Reason = "",
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Take all second factors and recovery codes of somebody away, and end the sessions."""
+    work.run_reset_factors(_of(tenant), who, reason, data_dir=data_dir, json=json)

@@ -4,6 +4,7 @@ from pss_kernel._version import __version__
 from pss_kernel.config import IDENTITY
 from pss_kernel.identity.accounts.events import EVENTS as ACCOUNT_EVENTS
 from pss_kernel.identity.audit.events import AuditHeadNoted
+from pss_kernel.identity.factors.events import EVENTS as FACTOR_EVENTS
 from pss_kernel.identity.permissions import PERMISSIONS
 from pss_kernel.identity.persons.privacy import PERSONAL
 from pss_kernel.identity.settings import IdentitySettings
@@ -17,7 +18,7 @@ plugin = Plugin(
     summary="Accounts, sessions, roles, keys and the audit trail",
     settings=IdentitySettings,
     permissions=PERMISSIONS,
-    emits=[*ACCOUNT_EVENTS, AuditHeadNoted],
+    emits=[*ACCOUNT_EVENTS, AuditHeadNoted, *FACTOR_EVENTS],
     personal=PERSONAL,
     modules=[
         "accounts.handlers",
@@ -28,6 +29,7 @@ plugin = Plugin(
         "api_keys.routes",
         "audit.jobs",
         "audit.routes",
+        "factors.handlers",
         "factors.jobs",
         "factors.own_routes",
         "factors.reset_routes",

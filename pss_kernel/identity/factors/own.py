@@ -14,6 +14,7 @@ from pss_kernel.errors import (
     Unauthorised,
 )
 from pss_kernel.identity.factors.attempts import forgive
+from pss_kernel.identity.factors.events import tell
 from pss_kernel.identity.factors.passkeys import NewPasskey
 from pss_kernel.identity.factors.recovery import drop_recovery_codes
 from pss_kernel.identity.factors.step_up import require_step_up
@@ -162,6 +163,7 @@ async def remove_factor(uow: UnitOfWork, factor_id: str) -> Factor:
     removed = there[factor_id]
     uow.audit("factor.removed", account_id, before={"factor": removed.id, "kind": removed.kind})
     await end_sessions(uow, account_id, "factor-removed", uow.actor.session)
+    tell(uow, account_id, "removed")
     return removed
 
 
@@ -197,3 +199,4 @@ async def _added(uow: UnitOfWork, factor: Factor) -> None:
     """Whoever signed in without it must do so again."""
     uow.audit("factor.added", uow.actor.id, after={"factor": factor.id, "kind": factor.kind})
     await end_sessions(uow, uow.actor.id, "factor-added", uow.actor.session)
+    tell(uow, uow.actor.id, "added")

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from pss_kernel.identity import plugin
+from pss_kernel.identity.factors.events import tell
 from pss_kernel.identity.factors.methods import MFA, OTP
 from pss_kernel.identity.factors.own import (
     add_passkey,
@@ -141,4 +142,5 @@ async def make_codes(uow: UnitOfWork) -> RecoveryCodes:
         raise no_factor()
     codes = await make_recovery_codes(uow, account_id)
     uow.audit("recovery-codes.made", account_id, after={"codes": len(codes)})
+    tell(uow, account_id, "recovery-codes-made")
     return RecoveryCodes(codes=codes)

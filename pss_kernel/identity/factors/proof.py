@@ -8,6 +8,7 @@ import msgspec
 
 from pss_kernel.errors import FieldError, Invalid
 from pss_kernel.identity.factors.attempts import forgive
+from pss_kernel.identity.factors.events import tell
 from pss_kernel.identity.factors.methods import MFA, OTP
 from pss_kernel.identity.factors.passkeys import PasskeyAssertion, check_passkey
 from pss_kernel.identity.factors.recovery import accept_recovery_code, recovery_left
@@ -82,6 +83,7 @@ async def check_proof(
         methods = frozenset({OTP, MFA})
         left = await recovery_left(uow, account_id)
         uow.audit("recovery-code.used", account_id, after={"left": left})
+        tell(uow, account_id, "recovery-code-used")
     if methods is None:
         uow.audit("factor.refused", account_id, after={"kind": proof.kind})
     elif proof.guessable:

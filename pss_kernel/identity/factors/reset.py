@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pss_kernel.identity.accounts.authority import refuse_above, refuse_own
 from pss_kernel.identity.accounts.store import account_of
 from pss_kernel.identity.factors.attempts import forgive
+from pss_kernel.identity.factors.events import tell
 from pss_kernel.identity.factors.recovery import drop_recovery_codes
 from pss_kernel.identity.sessions.ending import end_sessions
 
@@ -30,8 +32,14 @@ class FactorsReset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def reset_factors(uow: UnitOfWork, account_id: str, *, reason: str = "") -> FactorsReset:
-    """Leave a person with nothing but the password. Raises NotFound."""
+    """Leave a person with nothing but the password.
+
+    Raises NotFound; Forbidden for the account of somebody who may more than the actor, and for the
+    actor's own: whoever has taken a session over shall not be rid of the factors.
+    """
     account = await account_of(uow, account_id)
+    refuse_own(uow, account)
+    refuse_above(uow, account.roles)
     rows = await uow.hot(_REMOVE, account.account_id)
     await drop_recovery_codes(uow, account.account_id)
     await forgive(uow, account.account_id)
@@ -50,4 +58,5 @@ async def reset_factors(uow: UnitOfWork, account_id: str, *, reason: str = "") -
         before={"totp": done.totp, "passkeys": done.passkeys},
         reason=reason,
     )
+    tell(uow, account.account_id, "reset")
     return done

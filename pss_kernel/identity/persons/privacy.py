@@ -56,6 +56,16 @@ PERSONAL = [
         rows_go=True,
     ),
     PersonalTable(
+        "factor_lock",
+        person="account_id",
+        purpose="to let guessing get slower",
+        columns={
+            "failures": "wrong codes in a row",
+            "locked_until": "until when none is looked at",
+        },
+        rows_go=True,
+    ),
+    PersonalTable(
         "sign_on_link",
         person="account_id",
         purpose="to sign in with an account at another provider",
