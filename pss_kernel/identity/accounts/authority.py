@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pss_kernel.auth._rights import LEVELS, rights_of
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pss_kernel.identity.accounts.store import Account
     from pss_kernel.persistence import UnitOfWork
 
-__all__ = ["check_roles", "refuse_above", "refuse_own", "signed_in"]
+__all__ = ["check_roles", "refuse_above", "refuse_own", "refuse_wider", "signed_in"]
 
 
 def check_roles(uow: UnitOfWork, roles: Iterable[str]) -> list[str]:
@@ -58,6 +58,20 @@ def refuse_above(uow: UnitOfWork, roles: Iterable[str]) -> None:
             code="role-above-own",
             mend="Somebody with at least these permissions can do it.",
         )
+
+
+def refuse_wider(uow: UnitOfWork, attributes: Mapping[str, Sequence[str]]) -> None:
+    """Raises Forbidden for facts that an actor who is narrowed to the own ones doesn't have."""
+    actor = uow.actor
+    narrowed = {name for each in actor.rules.values() for one in each for name in one.own}
+    for name in sorted(narrowed & attributes.keys()):
+        own = actor.attributes.get(name, ())
+        owned = {own} if isinstance(own, str) else set(own)
+        if set(attributes[name]) - owned:
+            raise Forbidden(
+                f"Your own permissions are narrowed to your {name}; you give nobody another one.",
+                code="attribute-above-own",
+            )
 
 
 def refuse_own(uow: UnitOfWork, account: Account) -> None:

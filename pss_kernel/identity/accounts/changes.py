@@ -13,7 +13,12 @@ import msgspec
 from pss_kernel.config import IDENTITY
 from pss_kernel.errors import Conflict
 from pss_kernel.identity.accounts.addresses import checked_address
-from pss_kernel.identity.accounts.authority import check_roles, refuse_above, refuse_own
+from pss_kernel.identity.accounts.authority import (
+    check_roles,
+    refuse_above,
+    refuse_own,
+    refuse_wider,
+)
 from pss_kernel.identity.accounts.events import InvitationRequested, PasswordResetRequested
 from pss_kernel.identity.accounts.links import end_links
 from pss_kernel.identity.accounts.lockout import forget_attempts
@@ -76,6 +81,7 @@ async def invite(
     address, key = checked_address(email)
     wanted = check_roles(uow, roles)
     refuse_above(uow, wanted)
+    refuse_wider(uow, attributes or {})
     account_id = new_id("acc")
     facts = msgspec.json.encode(attributes or {}).decode()
     async with uow.acting(IDENTITY):
@@ -151,6 +157,7 @@ async def set_facts(
     account = await _changeable(uow, account_id)
     if attributes is not None:
         refuse_own(uow, account)  # data rules look at them
+        refuse_wider(uow, attributes)
     given = account.attributes if attributes is None else attributes
     facts = msgspec.json.encode(given).decode()
     async with uow.acting(IDENTITY):
