@@ -93,7 +93,7 @@ class Route:
     read_only: bool = False
     confidential: bool = False
     """Whether its body or its answer holds a password or a token: nothing of them is kept for
-    repeated requests, and an ``Idempotency-Key`` does nothing."""
+    repeated requests unless it is sealed."""
     limit: LimitClass = "read"
     """Which of the caller's limits it draws from."""
 
@@ -283,8 +283,8 @@ class Plugin:
     ) -> Callable[[F], F]:
         """A POST; its JSON body arrives in the parameter ``data``; idempotent by its key.
 
-        ``confidential``: its body or answer holds a password or a token, so that neither an answer
-        nor a digest of the request is kept; it is idempotent by its own nature, or not at all.
+        ``confidential``: its body or answer holds a password or a token. What is kept of both for
+        repeated requests is sealed, or not kept at all where the tenant can have no key.
         """
         return self.route(
             "POST",

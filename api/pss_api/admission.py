@@ -84,7 +84,7 @@ async def identify(installation: Installation, request: Connection) -> tuple[Ten
         if looks_like_token(credential):
             claims = await installation.tokens.read(credential)
             tenant = admitted_to(installation.directory, tenant, claims.tenant)
-            actor = bearer_of(installation, tenant, claims)
+            actor = bearer_of(installation, tenant, claims, address)
         else:
             tenant, actor = holder_of(installation, tenant, credential, address)
         tenant.refuse_leaving()

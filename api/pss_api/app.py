@@ -16,10 +16,12 @@ from pss_api.documentation import openapi_assets, openapi_config
 from pss_api.endpoint import handler_of
 from pss_api.gateway import Gateway
 from pss_api.limits import draw
+from pss_api.oauth import token_endpoint
 from pss_api.problems import HANDLERS
 from pss_api.traffic import TrafficCounter
 from pss_api.versions import Change
 from pss_api.versions_changes import CHANGES
+from pss_api.well_known import well_known
 from pss_kernel._version import __version__
 from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
@@ -101,7 +103,8 @@ def build(installation: Installation, changes: tuple[Change, ...] = CHANGES) -> 
     ]
     return Litestar(
         route_handlers=[
-            Router("/v1", route_handlers=[show_tenant, *handlers]),
+            Router("/v1", route_handlers=[show_tenant, token_endpoint(installation), *handlers]),
+            *well_known(installation),
             health,
             ready,
             openapi_assets(),

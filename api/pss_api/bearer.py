@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from pss_api.key_holder import opened_by
 from pss_kernel.auth import Actor
 from pss_kernel.auth._rights import rights_of
 from pss_kernel.auth._tokens import Claims
@@ -12,15 +15,15 @@ from pss_kernel.tenancy import Tenant
 __all__ = ["bearer_of"]
 
 
-def bearer_of(installation: Installation, tenant: Tenant, claims: Claims) -> Actor:
-    """The person that a token was signed for, with its roles.
+def bearer_of(installation: Installation, tenant: Tenant, claims: Claims, address: str) -> Actor:
+    """The person, with its roles, or the API key that a token was signed for.
 
     Raises Forbidden for a token of another tenant, Unauthorised for one that was cut off.
     """
     if claims.tenant != tenant.code:
         raise Forbidden("This token belongs to another tenant.", code="wrong-tenant")
     if claims.sid is None:
-        raise Unauthorised("These credentials are not known.", code="unknown-credentials")
+        return _client_of(installation, tenant, claims, address)
     if claims.sid in tenant.cutoffs:
         raise Unauthorised("This session has ended.", code="session-ended", mend="Sign in again.")
     cutoff = tenant.cutoffs.get(claims.sub)
@@ -45,6 +48,17 @@ def bearer_of(installation: Installation, tenant: Tenant, claims: Claims) -> Act
         claims.attributes,
         rights.rules,
     )
+
+
+def _client_of(installation: Installation, tenant: Tenant, claims: Claims, address: str) -> Actor:
+    """The key that a token was given to, as it is now: revoked since, it is refused at once."""
+    key = installation.directory.key(claims.client_id)
+    if key is None or key.expired or claims.sub != key.key_id:
+        raise Unauthorised("These credentials are not known.", code="unknown-credentials")
+    _, actor = opened_by(installation, tenant, key, address)
+    if claims.scope is None:
+        return actor
+    return replace(actor, scopes=narrowed(actor.scopes, claims.scope.split()))
 
 
 def narrowed(scopes: frozenset[str], wanted: list[str]) -> frozenset[str]:

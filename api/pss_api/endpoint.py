@@ -20,6 +20,7 @@ from litestar.utils.scope.state import ScopeState
 from litestar.utils.signature import get_fn_type_hints
 
 from pss_api.admission import admit
+from pss_api.idempotency_key import IDEMPOTENCY_KEY, idempotency_key_of
 from pss_api.limits import draw
 from pss_api.media import refuse_other_types
 from pss_api.position import freshness_of, note_repeated
@@ -28,7 +29,7 @@ from pss_api.versions import Change, newer_body, older_answer, since
 from pss_api.versions_changes import CHANGES, changes_of
 from pss_kernel.answers import Answer, Content
 from pss_kernel.api_versions import OLDEST
-from pss_kernel.errors import BadRequest
+from pss_kernel.errors import Unauthorised
 from pss_kernel.installation import Installation
 from pss_kernel.keys._secret import encode_secret
 from pss_kernel.limits import LimitClass
@@ -56,13 +57,7 @@ _HEADERS = {
             description="The tenant's code, where the host name is not a tenant's own.",
         ),
     ],
-    "idempotency_key": Annotated[
-        str | None,
-        HeaderParameter(
-            name="Idempotency-Key",
-            description="The same key with the same body gets the same answer, one effect.",
-        ),
-    ],
+    "idempotency_key": IDEMPOTENCY_KEY,
     "pss_version": Annotated[
         str | None,
         HeaderParameter(
@@ -78,7 +73,6 @@ _HEADERS = {
         ),
     ],
 }
-_LONGEST_KEY = 255
 _SMALL: set[LimitClass] = {"sign-in", "mail", "secret"}
 _SMALL_BODY = 65_536  # what a passkey brings fits in easily
 _encoder = msgspec.json.Encoder(enc_hook=encode_secret)
@@ -121,7 +115,7 @@ def handler_of(
         request_id = str(request.scope["pss_request_id"])  # type: ignore[typeddict-item]
         correlation = Correlation(request_id)
         idempotency = None
-        if request.method == "POST" and not declared.confidential:
+        if request.method == "POST":
             idempotency = await _idempotency(request, declared, actor.label)
         freshness = freshness_of(installation, request, tenant, actor)
 
@@ -203,17 +197,24 @@ async def _call(
 ) -> Response[Any]:
     """Call the route, with its unit of work or what opens several."""
     if declared.takes == "work":
-        async with work, call:
-            value = await declared.function(work=work, **arguments)
-            work.refuse_unasked()
-            return _answer(call, value, declared)
+        async with work:
+            try:
+                async with call:
+                    value = await declared.function(work=work, **arguments)
+                    work.refuse_unasked()
+                    response = _answer(call, value, declared)
+            except Unauthorised:
+                await work.release()
+                raise
+            await work.keep(response.status_code or declared.status, response.content)
+            return response
     async with work, work.begin(read_only=declared.read_only) as uow:
         async with call:
             value = await declared.function(uow=uow, **arguments)
             response = _answer(call, value, declared)
         if work.idempotency is not None:
             status = response.status_code or declared.status
-            await work.idempotency.answer(uow, status, response.content)
+            await work.idempotency.answer(uow, status, response.content, uow.people)
     return response
 
 
@@ -252,7 +253,7 @@ def _describe(endpoint: Callable[..., Any], declared: Route, returns: Any) -> No
     )
 
     described = {"pss_tenant", "pss_version"}
-    if declared.method == "POST" and not declared.confidential:
+    if declared.method == "POST":
         described.add("idempotency_key")
     if declared.read_only:
         described.add("pss_position")
@@ -360,17 +361,13 @@ def _response(value: Any, status: int) -> Response[Any]:
 async def _idempotency(
     request: Request[Any, Any, Any], declared: Route, actor: str
 ) -> Idempotency | None:
-    key = request.headers.get("idempotency-key")
+    key = idempotency_key_of(request)
     if key is None:
         return None
-    if not key or len(key) > _LONGEST_KEY or not key.isprintable():
-        raise BadRequest(
-            f"An Idempotency-Key has 1 to {_LONGEST_KEY} printable characters.",
-            code="invalid-idempotency-key",
-        )
     # Path and query stand in the digest, so one key can't answer for two resources or askers.
     target = f"{request.url.path}?{request.url.query}"
     sent = request.scope.get("pss_sent")  # as it came, whatever a version makes of it
     body = sent if isinstance(sent, bytes) else await request.body()
     digest = hashlib.sha256(target.encode() + b"\0" + body).digest()
-    return Idempotency(f"{actor} {declared.method} {declared.path}", key, digest)
+    scope = f"{actor} {declared.method} {declared.path}"
+    return Idempotency(scope, key, digest, declared.confidential)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from pss_kernel.auth import Actor, match_api_key, scopes_of
+from pss_kernel.auth import Actor, ApiKey, match_api_key, scopes_of
 from pss_kernel.errors import BadRequest, Forbidden, Unauthorised
 from pss_kernel.installation import Installation
 from pss_kernel.tenancy import Tenant
 from pss_kernel.tenancy._test_mode import admitted_to
 
-__all__ = ["holder_of", "refuse_key_in_url"]
+__all__ = ["holder_of", "known_key", "opened_by", "refuse_key_in_url"]
 
 _KEY_IN_URL = re.compile(rb"pss_(?:live_|test_)?[0-9a-f]{16}_[A-Za-z0-9_-]{43}")
 
@@ -20,13 +20,27 @@ def holder_of(
 ) -> tuple[Tenant, Actor]:
     """The tenant that the key opens, where ``named`` is the one that was asked for, and its holder.
 
-    A test key opens the test data of the tenant that was asked for. Raises Unauthorised for a key
-    that is not known or whose time has passed, Forbidden for one of another tenant or mode, or
-    used from a network that it isn't for.
+    Raises as ``known_key`` and ``opened_by``.
     """
+    return opened_by(installation, named, known_key(installation, credential), address)
+
+
+def known_key(installation: Installation, credential: str) -> ApiKey:
+    """The key whose text that is. Raises Unauthorised for one that is not known, or expired."""
     key = match_api_key(credential, installation.directory.key)
     if key is None or key.expired:
         raise Unauthorised("These credentials are not known.", code="unknown-credentials")
+    return key
+
+
+def opened_by(
+    installation: Installation, named: Tenant, key: ApiKey, address: str
+) -> tuple[Tenant, Actor]:
+    """The tenant that a key opens, and its holder.
+
+    A test key opens the test data of the tenant that was asked for. Raises Forbidden for a key of
+    another tenant or mode, or used from a network that it isn't for.
+    """
     tenant = admitted_to(installation.directory, named, key.tenant)
     if key.mode != tenant.mode:
         raise Forbidden(

@@ -36,6 +36,7 @@ from pss_kernel.validation import explain
 __all__ = ["HANDLERS", "ProblemDocument", "problem_response"]
 
 _log = structlog.get_logger("pss.http")
+_BAD_TOKEN = {"unknown-credentials", "token-expired", "session-ended"}
 _MANY_BRACKETS = 300
 _MEDIA_TYPE = "application/problem+json"
 
@@ -72,10 +73,17 @@ def problem_response(problem: Problem, request_id: str, status: int | None = Non
     if problem.retryable:
         headers["Retry-After"] = str(problem.retry_after)
     if status == 401:  # noqa: PLR2004 - RFC 9110 wants the challenge with it
-        headers["WWW-Authenticate"] = 'Bearer realm="pss"'
+        headers["WWW-Authenticate"] = _challenge(problem)
     elif isinstance(problem, StepUpRequired):
         headers["WWW-Authenticate"] = _step_up(problem)
     return Response(document, status_code=status, media_type=_MEDIA_TYPE, headers=headers)
+
+
+def _challenge(problem: Problem) -> str:
+    """With the reason (RFC 6750, section 3.1), where credentials were sent that are not good."""
+    if problem.code in _BAD_TOKEN:
+        return f'Bearer realm="pss", error="invalid_token", error_description="{problem.detail}"'
+    return 'Bearer realm="pss"'
 
 
 def _step_up(problem: StepUpRequired) -> str:

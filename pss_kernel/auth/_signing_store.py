@@ -18,14 +18,23 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pss_kernel.keys._master import MasterKeys
 from pss_kernel.keys._sealed import place
 
-__all__ = ["READ", "SigningKey", "first_keys", "signing_key_of", "unwrapped"]
+__all__ = [
+    "ALONE",
+    "READ",
+    "SigningKey",
+    "first_keys",
+    "make_key",
+    "signing_key_of",
+    "unwrapped",
+    "wrapped_again",
+]
 
 READ = """
 SELECT key_id, public_key, master, wrapped, state, created_at, changed_at FROM pss.signing_key
 ORDER BY created_at, key_id
 """
 # Whoever changes the list holds it alone, so that two never make a first key each.
-_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('pss signing keys', 0))"
+ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('pss signing keys', 0))"
 _STATES = "SELECT state FROM pss.signing_key WHERE state <> 'retired'"
 _MAKE = """
 INSERT INTO pss.signing_key (key_id, algorithm, public_key, master, wrapped, state)
@@ -82,10 +91,16 @@ def unwrapped(masters: MasterKeys, key: SigningKey) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(clear)
 
 
+def wrapped_again(masters: MasterKeys, key: SigningKey) -> tuple[str, bytes]:
+    """The private half under the current master key. May wait and raise as ``unwrapped``."""
+    where = _where(key.key_id)
+    return masters.wrap(masters.unwrap(key.master, key.wrapped, where), where)
+
+
 async def first_keys(owner: asyncpg.Connection, masters: MasterKeys) -> None:
     """Make a current key and a next one where they are missing, whoever else does the same."""
     async with owner.transaction():
-        await owner.execute(_ALONE)
+        await owner.execute(ALONE)
         there = {row["state"] for row in await owner.fetch(_STATES)}
         for state in ("current", "next"):
             if state not in there:

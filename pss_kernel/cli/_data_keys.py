@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pss_kernel.auth._signing_rotation import rewrap_signing_keys
+from pss_kernel.cli import _signing_keys
 from pss_kernel.cli._context import (
     DataDir,
     Json,
@@ -30,6 +32,7 @@ from pss_kernel.tenancy._rotation import (
 __all__ = ["app"]
 
 app = typer.Typer(help="The keys of secrets and personal data.", no_args_is_help=True)
+app.add_typer(_signing_keys.app, name="signing")
 _Tenant = Annotated[str | None, typer.Option(help="This tenant's keys.")]
 _All = Annotated[bool, typer.Option("--all", help="Those of every tenant.")]
 _Yes = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
@@ -126,6 +129,8 @@ def rewrap(
         masters = installation.keyring.masters
         if new_master:
             masters.add()
+        async with installation.database.owner() as owner:
+            signing = await rewrap_signing_keys(owner, masters)
         tenants = list(installation.directory)
         count: Counter[str] = Counter()
         with progress_bars() as report:
@@ -137,6 +142,7 @@ def rewrap(
             "master": masters.current,
             "rewrapped": count.total(),
             "tenants": sum(1 for number in count.values() if number),
+            "signing_keys": signing,
         }
 
     done = with_installation(work, data_dir)
@@ -144,7 +150,8 @@ def rewrap(
         print_json(done)
         return
     sys.stdout.write(
-        f"{done['rewrapped']} keys of {done['tenants']} tenants are now under {done['master']}.\n"
+        f"{done['rewrapped']} keys of {done['tenants']} tenants and {done['signing_keys']} signing "
+        f"keys are now under {done['master']}.\n"
     )
 
 

@@ -24,7 +24,7 @@ from pss_kernel.cli._context import (
 from pss_kernel.config import CONTROL_CELL, EMBEDDED, Config
 from pss_kernel.errors import Problem
 from pss_kernel.installation import Installation, open_installation
-from pss_kernel.keys._inspect import key_problems, readable_by_others
+from pss_kernel.keys._inspect import key_problems, readable_by_others, signing_problem
 from pss_kernel.keys._master import MEND
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy._absent import plugins_absent
@@ -136,6 +136,9 @@ async def _keys(installation: Installation) -> list[Check]:
         Check("keys", "failed", f"{len(tenants)} tenants: {problem.detail}", problem.mend or "")
         async for tenants, problem in key_problems(installation)
     ]
+    if closed := await signing_problem(installation):
+        detail = f"Access tokens can't be signed: {closed.detail}"
+        found.append(Check("keys", "failed", detail, closed.mend or ""))
     if masters.current is None and not masters.makes_one:
         detail = "There is no master key: secrets and personal data can't be kept."
         found.append(Check("keys", "warning", detail, MEND))

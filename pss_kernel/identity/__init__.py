@@ -4,6 +4,7 @@ from pss_kernel._version import __version__
 from pss_kernel.config import IDENTITY
 from pss_kernel.identity.accounts.events import EVENTS as ACCOUNT_EVENTS
 from pss_kernel.identity.audit.events import AuditHeadNoted
+from pss_kernel.identity.contracts import RefreshTokenReused
 from pss_kernel.identity.factors.events import EVENTS as FACTOR_EVENTS
 from pss_kernel.identity.permissions import PERMISSIONS
 from pss_kernel.identity.persons.privacy import PERSONAL
@@ -18,7 +19,7 @@ plugin = Plugin(
     summary="Accounts, sessions, roles, keys and the audit trail",
     settings=IdentitySettings,
     permissions=PERMISSIONS,
-    emits=[*ACCOUNT_EVENTS, AuditHeadNoted, *FACTOR_EVENTS],
+    emits=[*ACCOUNT_EVENTS, AuditHeadNoted, *FACTOR_EVENTS, RefreshTokenReused],
     personal=PERSONAL,
     modules=[
         "accounts.handlers",
@@ -38,6 +39,8 @@ plugin = Plugin(
         "me.routes",
         "persons.hooks",
         "persons.routes",
+        "sessions.jobs",
+        "sessions.routes",
         "sign_on.routes",
     ],
     package=__name__,

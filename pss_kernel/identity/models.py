@@ -87,6 +87,7 @@ session = Table(
     _moment("created_at", nullable=False),
     _moment("used_at", nullable=False),
     _moment("expires_at", nullable=False),
+    _moment("token_expires_at", nullable=False),
     Column("address", Text, nullable=False),
     Column("user_agent", Text, nullable=False),
     _moment("ended_at"),

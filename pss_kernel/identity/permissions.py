@@ -40,4 +40,9 @@ PERMISSIONS = [
     Permission(
         "identity:roles-assign", "Give roles to accounts and take them", level="admin", step_up=True
     ),
+    Permission(
+        "identity:sessions-manage",
+        "See where others are signed in, and sign them out",
+        level="admin",
+    ),
 ]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
+from pss_kernel.auth._signing_store import unwrapped
 from pss_kernel.errors import Problem
 
 if TYPE_CHECKING:
     from pss_kernel.installation import Installation
 
-__all__ = ["key_problems", "readable_by_others"]
+__all__ = ["key_problems", "readable_by_others", "signing_problem"]
 
 
 async def key_problems(installation: Installation) -> AsyncIterator[tuple[list[str], Problem]]:
@@ -37,6 +39,17 @@ async def key_problems(installation: Installation) -> AsyncIterator[tuple[list[s
                 tenants[reason].add(tenant.code)
     for reason, problem in problems.items():
         yield sorted(tenants[reason]), problem
+
+
+async def signing_problem(installation: Installation) -> Problem | None:
+    """Why a key that signs, or will sign next, doesn't open here."""
+    for key in installation.directory.signing_keys:
+        if key.state != "retired":
+            try:
+                await asyncio.to_thread(unwrapped, installation.keyring.masters, key)
+            except Problem as problem:
+                return problem
+    return None
 
 
 def readable_by_others(installation: Installation) -> str | None:

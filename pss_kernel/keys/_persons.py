@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from pss_kernel.errors import Gone, TenantUnknown
+from pss_kernel.errors import Gone
 from pss_kernel.keys._data_keys import DataKeys, KeyErased
-from pss_kernel.keys._keyring import make_key
 from pss_kernel.keys._personal import ERASED
 from pss_kernel.keys._sealed import new_key, number_of, place, seal, unseal
+from pss_kernel.keys._tenant_keys import current_keys, keys_of
 
 if TYPE_CHECKING:
     import asyncpg
@@ -49,23 +49,6 @@ WHERE person_key.wrapped IS NOT NULL
 RETURNING subject
 """
 
-# Answers to POST requests are kept for a day, in clear.
-_FORGET_ANSWERS = """
-UPDATE idempotency SET status = 410, body = $2
-WHERE body IS NOT NULL AND EXISTS (
-  SELECT FROM unnest($1::text[]) AS g (subject)
-  WHERE position(convert_to(g.subject, 'UTF8') IN body) > 0)
-"""
-_GONE = msgspec.json.encode(
-    {
-        "type": "/problems/person-erased",
-        "title": Gone.title,
-        "status": Gone.status,
-        "detail": "The answer was about somebody whose personal data was erased since.",
-        "code": "person-erased",
-    }
-)
-
 
 async def seal_persons(
     uow: UnitOfWork, persons: Mapping[str, Mapping[str, Any]]
@@ -77,7 +60,7 @@ async def seal_persons(
     subjects = sorted(one for one, fields in persons.items() if _any(fields))
     keys: dict[str, AESGCM] = {}
     if subjects:
-        opener = await _current_keys(uow)
+        opener = await current_keys(uow)
         fresh = [opener.seal(new_key(), "person", subject) for subject in subjects]
         rows = await uow.hot(_CLAIM, subjects, [number_of(one) for one in fresh], fresh)
         if len(rows) < len(subjects) or not _known(opener, rows):
@@ -117,40 +100,15 @@ async def unseal_persons(
 async def erase_persons(uow: UnitOfWork, subjects: Iterable[str]) -> list[str]:
     """Erase the keys of people: what is sealed with them is unreadable once this commits.
 
-    Answers that are kept for repeated requests and name one of them are replaced by a refusal.
     Gives those that had not been erased before.
     """
     named = sorted({subject for subject in subjects if subject})
     rows = await uow.hot(_ERASE, named)
-    await uow.hot(_FORGET_ANSWERS, named, _GONE)
     return [row["subject"] for row in rows]
 
 
 def _any(fields: Mapping[str, Any]) -> bool:
     return any(value is not None for value in fields.values())
-
-
-def _keys_of(uow: UnitOfWork) -> DataKeys:
-    """The tenant's, as this process knows them now: a long piece of work has an older tenant."""
-    try:
-        tenant = uow.installation.directory.by_code(uow.tenant.code)
-    except TenantUnknown:
-        tenant = uow.tenant
-    return uow.installation.keyring.of(tenant)
-
-
-async def _current_keys(uow: UnitOfWork) -> DataKeys:
-    """The tenant's, with a current one; made here for the first person of all."""
-    opener = _keys_of(uow)
-    if opener.current is None:
-        # Not in the request's own transaction: its role may not, and others wait for it as well.
-        async with uow.installation.keyring.making:
-            opener = _keys_of(uow)
-            if opener.current is None:
-                async with uow.installation.cell(uow.tenant).owner() as owner:
-                    opener = await make_key(uow.installation.keyring, owner, uow.tenant.code)
-                await uow.installation.directory.refresh()
-    return opener
 
 
 def _known(opener: DataKeys, rows: Iterable[asyncpg.Record]) -> bool:
@@ -164,11 +122,11 @@ async def _found(uow: UnitOfWork, subjects: list[str]) -> tuple[list[asyncpg.Rec
     has forgotten meanwhile.
     """
     rows = await uow.hot(_FIND, subjects)
-    opener = _keys_of(uow)
+    opener = keys_of(uow)
     if not _known(opener, rows):
         await uow.installation.directory.refresh()
         rows = await uow.hot(_FIND, subjects)
-        opener = _keys_of(uow)
+        opener = keys_of(uow)
     return rows, opener
 
 

@@ -20,7 +20,7 @@ from pss_kernel.errors import TenantMoving, TenantUnknown
 from pss_kernel.ids import new_id
 from pss_kernel.messaging._waiting import give_back
 from pss_kernel.persistence import Correlation
-from pss_kernel.persistence._work import forget_old_keys
+from pss_kernel.persistence._idempotency import forget_old_keys
 from pss_kernel.plugin import Job
 from pss_kernel.resilience import Call
 from pss_kernel.tenancy._tenant import KERNEL

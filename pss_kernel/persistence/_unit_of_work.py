@@ -25,6 +25,7 @@ from pss_kernel.keys._persons import erase_persons, seal_persons, unseal_persons
 from pss_kernel.limits._tenant import limits_of
 from pss_kernel.messaging._log import EventBuffer
 from pss_kernel.persistence._binding import Binding
+from pss_kernel.persistence._idempotency import forget_answers
 from pss_kernel.persistence._limits import refusal_of
 from pss_kernel.persistence._migrations import reached
 from pss_kernel.resilience import Statement
@@ -94,6 +95,8 @@ class UnitOfWork:
         self._savepoints = 0
         self.asked: set[str] = set()
         """The permissions that ``require`` and ``allowed`` were asked about."""
+        self.people: set[str] = set()
+        """Whose personal data was sealed or opened in this transaction."""
         self.broken_by: str | None = None
         """Whose statement failed in this transaction, where one has."""
 
@@ -198,6 +201,7 @@ class UnitOfWork:
         nothing is to be sealed. Raises Gone (``person-erased``) for whose key was erased.
         """
         self._refuse_to_write("seal")
+        self.people |= persons.keys()
         async with self.acting(KERNEL):
             return await seal_persons(self, persons)
 
@@ -209,16 +213,21 @@ class UnitOfWork:
         One round trip for all of them. Raises Unavailable for what was altered or copied here from
         another person or field, and where the keys can't be opened now.
         """
+        self.people |= persons.keys()
         async with self.acting(KERNEL):
             return await unseal_persons(self, persons)
 
     async def erase_persons(self, *subjects: str) -> list[str]:
-        """Erase the keys of people for good; gives those that had not been erased before."""
+        """Erase the keys of people for good; gives those that had not been erased before.
+
+        Answers that are kept for repeated requests and are about one of them are forgotten.
+        """
         self._refuse_to_write("erase_persons")
         async with self.acting(KERNEL):
             erased = await erase_persons(self, subjects)
         for subject in erased:
             self.audit("person.erased", subject)
+            await forget_answers(self, subjects)
         return erased
 
     async def now(self) -> datetime:

@@ -1,22 +1,18 @@
-"""Several units of work for one request, and the idempotent answer of a POST."""
+"""Several units of work, one after the other, for one request."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import asyncpg
 import msgspec
 import structlog
 
-from pss_kernel.api_versions import NEWEST, OLDEST
-from pss_kernel.errors import Conflict, IdempotencyMismatch, PluginBusy
+from pss_kernel.errors import PluginBusy
 from pss_kernel.keys._secret import encode_secret
 from pss_kernel.persistence._binding import UnitOfWorkEnded
 from pss_kernel.persistence._limits import refuse_unasked
@@ -30,109 +26,14 @@ if TYPE_CHECKING:
     from pss_kernel.auth import Actor
     from pss_kernel.installation import Installation
     from pss_kernel.outgoing import CallLimits, OutgoingClient
+    from pss_kernel.persistence._idempotency import Idempotency
     from pss_kernel.tenancy import Tenant
 
-__all__ = ["Answered", "Idempotency", "Work", "forget_old_keys"]
+__all__ = ["Work"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 _log = structlog.get_logger("pss.persistence")
-
-_CLAIM = """
-INSERT INTO idempotency (scope, key, fingerprint) VALUES ($1, $2, $3)
-ON CONFLICT (scope, key) DO NOTHING RETURNING key
-"""
-_EARLIER = """
-SELECT fingerprint, status, body FROM idempotency WHERE scope = $1 AND key = $2
-"""
-# A request that died between its units of work leaves a claim without an answer; after a
-# minute the same key may go on from where it stopped.
-_TAKE_OVER = """
-UPDATE idempotency SET claimed_at = now(), fingerprint = $3
-WHERE scope = $1 AND key = $2 AND status IS NULL AND claimed_at < now() - interval '60 seconds'
-RETURNING key
-"""
-_ANSWER = "UPDATE idempotency SET status = $3, body = $4 WHERE scope = $1 AND key = $2"
-
-
-class Answered(Exception):  # noqa: N818 - not an error: the answer that was given before
-    """The key was used before, for the same request: this was its answer."""
-
-    def __init__(self, status: int, body: bytes, version: str) -> None:
-        super().__init__(status)
-        self.status = status
-        self.body = body
-        self.version = version
-        """Of the interface, that the answer was written in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Idempotency:
-    """One ``Idempotency-Key`` of one caller for one operation.
-
-    ``scope`` keeps callers and operations apart; ``fingerprint`` is the digest of the request
-    (SHA-256).
-    """
-
-    scope: str
-    key: str
-    fingerprint: bytes
-
-    @property
-    def _claimed(self) -> bytes:
-        """The digest, and in which version of the interface the answer will be kept.
-
-        So an answer that was kept before an upgrade is still understood after it.
-        """
-        return self.fingerprint + NEWEST.encode()
-
-    async def claim(self, uow: UnitOfWork) -> None:
-        """Claim the key in this transaction.
-
-        Raises Answered with the earlier answer, IdempotencyMismatch for another request under
-        the same key, Conflict while the first one is still at work.
-        """
-        async with uow.acting(KERNEL):
-            await self._claim(uow)
-
-    async def _claim(self, uow: UnitOfWork) -> None:
-        try:
-            if await uow.hot(_CLAIM, self.scope, self.key, self._claimed):
-                return
-        except asyncpg.LockNotAvailableError as error:
-            raise self._in_progress() from error
-        (earlier,) = await uow.hot(_EARLIER, self.scope, self.key)
-        fingerprint, version = _parts(earlier["fingerprint"])
-        if fingerprint != self.fingerprint:
-            raise IdempotencyMismatch(mend="Use a new key for a new request.")
-        if earlier["status"] is not None:
-            raise Answered(earlier["status"], earlier["body"], version)
-        if not await uow.hot(_TAKE_OVER, self.scope, self.key, self._claimed):
-            raise self._in_progress()
-
-    async def answer(self, uow: UnitOfWork, status: int, body: bytes) -> None:
-        """Keep the answer, in the same transaction as the effect."""
-        async with uow.acting(KERNEL):
-            await uow.hot(_ANSWER, self.scope, self.key, status, body)
-
-    @staticmethod
-    def _in_progress() -> Conflict:
-        return Conflict(
-            "A request with this Idempotency-Key is still being worked on.",
-            code="idempotency-in-progress",
-            retryable=True,
-        )
-
-
-def _parts(claimed: bytes) -> tuple[bytes, str]:
-    """Fingerprint and version; what was kept before there were versions is of the oldest."""
-    digest = hashlib.sha256().digest_size
-    return claimed[:digest], claimed[digest:].decode() or OLDEST
-
-
-async def forget_old_keys(uow: UnitOfWork) -> None:
-    """Forget what was answered under keys of more than a day ago; answers hold personal data."""
-    await uow.hot("DELETE FROM idempotency WHERE claimed_at < now() - interval '24 hours'")
 
 
 class _Unit:
@@ -216,6 +117,8 @@ class Work:
         self._freshness = freshness or Freshness()
         self._claimed = idempotency is None
         self._open: set[_Unit] = set()
+        self._people: set[str] = set()
+        self._answered = idempotency is None
         self._ended = False
 
     @property
@@ -275,6 +178,7 @@ class Work:
             yield uow
             self._asked |= uow.asked
             self.refuse_unasked()
+            self._people |= uow.people
         self._claimed = self._claimed or not read_only
 
     def refuse_unasked(self) -> None:
@@ -306,4 +210,21 @@ class Work:
         """Keep what will be answered, so that the same key gets the same answer again."""
         if self.idempotency is not None:
             body = msgspec.json.encode(value, enc_hook=encode_secret)
-            await self.idempotency.answer(uow, status or self._status, body)
+            self._answered = True
+            await self.idempotency.answer(uow, status or self._status, body, self._subjects(uow))
+
+    async def keep(self, status: int, body: bytes) -> None:
+        """Keep an answer that was not kept with the last effect, in a transaction of its own."""
+        if self.idempotency is not None and self._claimed and not self._answered:
+            async with self.installation.unit_of_work(self.tenant, self.actor) as uow:
+                await self.idempotency.answer(uow, status, body, self._people)
+
+    async def release(self) -> None:
+        """Let the Idempotency-Key be used again: whoever asked was not let in, nothing was done."""
+        if self.idempotency is not None and self._claimed:
+            async with self.installation.unit_of_work(self.tenant, self.actor) as uow:
+                await self.idempotency.release(uow)
+
+    def _subjects(self, uow: UnitOfWork) -> set[str]:
+        """Whose personal data was sealed or opened, here or before."""
+        return self._people | uow.people

@@ -15,7 +15,7 @@ import msgspec
 from pss_kernel.errors import Conflict, Invalid, NotFound
 from pss_kernel.keys import ERASED
 from pss_kernel.leaving._protection import protection_of
-from pss_kernel.persistence._work import forget_old_keys
+from pss_kernel.persistence._idempotency import forget_old_keys
 from pss_kernel.personal.contracts import (
     ErasedData,
     PersonalRecord,

@@ -20,6 +20,7 @@ from pss_kernel.keys._data_keys import DataKeys, fresh_key, rewrapped
 from pss_kernel.keys._keyring import read_keys
 from pss_kernel.keys._secret import MASK
 from pss_kernel.tenancy._changing import tenant_transaction, writers_gone
+from pss_kernel.tenancy._kept_answers import answers_left, reseal_answers
 from pss_kernel.tenancy._origin import Origin, origin
 from pss_kernel.tenancy._secret_settings import (
     has_secrets,
@@ -156,6 +157,7 @@ async def _finish(
         while moved := await _rewrap_people(installation, code, keys, number):
             people += moved
             report(f"people of {code}", people, people + _BATCH)
+        await reseal_answers(installation, code, keys, number)
         await _forget(installation, code, number)
     finally:
         origin.reset(token)
@@ -234,7 +236,8 @@ async def _forget(installation: Installation, code: str, number: int) -> None:
     """Remove the earlier keys, now that nothing is sealed with them."""
     tenant = installation.directory.by_code(code)
     async with tenant_transaction(installation, code, leaving=True) as owner:
-        if await owner.fetchval(_LEFT.format(schema=tenant.schema), number):
+        people = await owner.fetchval(_LEFT.format(schema=tenant.schema), number)
+        if people or await answers_left(owner, tenant, number):
             raise Conflict(
                 f"Somebody rotates the keys of {code!r} at the same time.",
                 code="concurrent-change",

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from pss_kernel import Conflict, Tenant, Unavailable
-from pss_kernel.persistence._work import forget_old_keys
+from pss_api.app import build
+from pss_kernel import Conflict, Tenant, Unauthorised, Unavailable
+from pss_kernel.auth import parse_api_key
+from pss_kernel.installation import Installation
+from pss_kernel.persistence._idempotency import forget_old_keys
+from pss_kernel.registry import Registry
 from pss_kernel.testing import TestKit
 from pss_notes import store
 
@@ -186,16 +191,124 @@ async def test_keys_are_forgotten_after_a_day(kit: TestKit) -> None:
     assert ["1", "23"] == [row["key"] for row in kept]
 
 
-async def test_confidential_route_keeps_nothing(kit: TestKit, tenant: Tenant, client: Any) -> None:
-    """Where a body or an answer holds a password, no digest of it and no answer is kept."""
-    key = {"Idempotency-Key": "k"}
-    answers = [
-        await client.post("/v1/secret-notes", json={"body": "a"}, headers=key) for _ in range(2)
-    ]
-    document = (await client.get("/docs/openapi.json")).json()
-    assert [(one.status_code, one.json()) for one in answers] == [(201, 1)] * 2
-    assert all("Idempotent-Replayed" not in one.headers for one in answers)
+async def _kept(kit: TestKit, tenant: Tenant) -> list[Any]:
+    async with kit.installation.cell(tenant).owner() as owner:
+        rows: list[Any] = await owner.fetch(f'SELECT * FROM "{tenant.schema}".idempotency')
+    return rows
+
+
+@pytest.mark.parametrize("path", ["/v1/notes", "/v1/dictations", "/v1/secret-notes"])
+async def test_what_is_kept_is_sealed(kit: TestKit, tenant: Tenant, client: Any, path: str) -> None:
+    """Neither the answer nor a digest of the request that could be guessed at is in the table."""
+    send = {"json": {"body": "a rare word"}, "headers": {"Idempotency-Key": "k"}}
+    first = await client.post(path, **send)
+    (row,) = await _kept(kit, tenant)
+    target = f"{path}?".encode() + b"\0" + first.request.content
+    assert 201 == first.status_code
+    assert first.content not in row["body"]
+    assert hashlib.sha256(target).digest() not in row["fingerprint"]
+    again = await client.post(path, **send)
+    assert (first.content, "true") == (again.content, again.headers["Idempotent-Replayed"])
+    other = await client.post(path, json={"body": "another"}, headers=send["headers"])
+    assert (422, "idempotency-key-reused") == (other.status_code, other.json()["code"])
+
+
+async def test_what_was_kept_in_clear(kit: TestKit, tenant: Tenant, client: Any) -> None:
+    """An answer of before they were sealed is given again all the same."""
+    body = b'{"body":"a"}'
+    headers = {"Idempotency-Key": "k", "Content-Type": "application/json"}
+    key_id = parse_api_key(client.headers["Authorization"].partition(" ")[2])[0]
     async with kit.unit_of_work(tenant) as uow:
-        assert await uow.hot("SELECT key FROM idempotency") == []
-    described = document["paths"]["/v1/secret-notes"]["post"]
-    assert "Idempotency-Key" not in [one["name"] for one in described["parameters"]]
+        await uow.hot(
+            "INSERT INTO idempotency (scope, key, fingerprint, status, body) "
+            "VALUES ($1, 'k', $2, 201, 'earlier')",
+            f"key:{key_id} POST /notes",
+            hashlib.sha256(b"/v1/notes?\0" + body).digest(),
+        )
+    answer = await client.post("/v1/notes", content=body, headers=headers)
+    assert (201, b"earlier") == (answer.status_code, answer.content)
+
+
+async def test_on_tables_of_the_version_before(kit: TestKit, http: Any) -> None:
+    """Until a tenant's tables have the columns, it goes on in clear, with nothing confidential."""
+    tenant = await kit.make_tenant(plugins=["notes"])
+    async with kit.installation.cell(tenant).owner() as owner, owner.transaction():
+        await owner.execute(
+            f'ALTER TABLE "{tenant.schema}".idempotency DROP COLUMN data_key, DROP COLUMN subjects'
+        )
+        await owner.execute(
+            "UPDATE pss.tenant_plugin SET revision = '0003' "
+            "WHERE tenant = $1 AND plugin = 'kernel'",
+            tenant.code,
+        )
+    await kit.installation.directory.refresh()
+    tenant = kit.installation.directory.by_code(tenant.code)
+    client = await http(tenant, scopes=["notes:*"])
+    send = {"json": {"body": "a"}, "headers": {"Idempotency-Key": "k"}}
+    answers = [await client.post("/v1/notes", **send) for _ in range(2)]
+    assert 1 == len({one.content for one in answers})
+    assert 1 == await _notes(kit, tenant)
+    assert [answers[0].content] == [row["body"] for row in await _kept(kit, tenant)]
+    for _ in range(2):
+        assert 201 == (await client.post("/v1/secret-notes", **send)).status_code
+    assert 1 == len(await _kept(kit, tenant))
+    async with kit.unit_of_work(tenant) as uow:
+        await uow.erase_persons(answers[0].json()["id"])
+    assert 410 == (await client.post("/v1/notes", **send)).status_code
+
+
+async def test_answers_about_somebody_who_was_erased(
+    kit: TestKit, tenant: Tenant, client: Any
+) -> None:
+    """Whoever is named in a kept answer can be erased from it; other answers stay."""
+    first, second = [
+        await client.post("/v1/notes", json={"body": "a"}, headers={"Idempotency-Key": key})
+        for key in ("1", "2")
+    ]
+    async with kit.unit_of_work(tenant) as uow:
+        await uow.erase_persons(first.json()["id"])
+    for key, expected in (("1", (410, "person-erased")), ("2", (201, None))):
+        again = await client.post("/v1/notes", json={"body": "a"}, headers={"Idempotency-Key": key})
+        assert expected == (again.status_code, again.json().get("code"))
+    assert second.json() == again.json()
+
+
+async def test_two_guests_with_one_key(kit: TestKit, tenant: Tenant, http: Any) -> None:
+    """Guests are one caller: whoever takes another's key for another request learns nothing."""
+    one, other = await http(tenant), await http(tenant)
+    key = {"Idempotency-Key": "1"}
+    line = {"kind": "plain", "on": "2026-01-01"}
+    first = await one.post("/v1/forms", json={"lines": [line], "tags": {"a": 1}}, headers=key)
+    assert 200 == first.status_code
+    second = await other.post("/v1/forms", json={"lines": [line], "tags": {"a": 2}}, headers=key)
+    assert (422, "idempotency-key-reused") == (second.status_code, second.json()["code"])
+    assert "tags" not in second.text
+
+
+async def test_who_is_not_let_in_keeps_no_key(
+    kit: TestKit, tenant: Tenant, client: Any, scripts: dict[str, Any]
+) -> None:
+    """A 401 after the first unit of work leaves the key usable at once."""
+
+    async def refuse(*_: Any) -> None:
+        raise Unauthorised("Who is that?")
+
+    scripts["dictating"] = refuse
+    request = {"json": {"body": "a"}, "headers": {"Idempotency-Key": "k"}}
+    assert 401 == (await client.post("/v1/dictations", **request)).status_code
+    scripts.clear()
+    assert 201 == (await client.post("/v1/dictations", **request)).status_code
+
+
+async def test_every_post_takes_a_key(every_plugin: Registry, installation: Any) -> None:
+    """The OpenAPI document of all that is installed declares it for each POST."""
+    everything = Installation(installation.config, every_plugin, installation.cells)
+    document = build(everything).openapi_schema.to_schema()
+    posts = {path: one["post"] for path, one in document["paths"].items() if "post" in one}
+    assert {"/v1/sessions", "/v1/orders"} < posts.keys()
+    without = [
+        path
+        for path, operation in posts.items()
+        if "Idempotency-Key" not in [one["name"] for one in operation.get("parameters", [])]
+    ]
+    assert [] == without

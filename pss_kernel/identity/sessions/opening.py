@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,18 @@ from pss_kernel.identity.settings import IdentitySettings
 from pss_kernel.ids import new_id
 
 if TYPE_CHECKING:
+    from pss_kernel.auth import Actor
     from pss_kernel.identity.accounts.store import Account
     from pss_kernel.persistence import UnitOfWork
 
-__all__ = ["SignedIn", "open_session", "renew_session", "sign_access_token", "token_digest"]
+__all__ = [
+    "SignedIn",
+    "agent_of",
+    "open_session",
+    "renew_session",
+    "sign_access_token",
+    "token_digest",
+]
 
 _log = structlog.get_logger("pss.identity")
 
@@ -35,7 +44,7 @@ INSERT INTO session (session_id, account_id, methods, address, user_agent, authe
                      created_at, used_at, expires_at, token_expires_at)
 SELECT $1, $2, $3, $4, $5, t.at, t.at, t.at, t.at + $6, t.at + $7
 FROM (SELECT clock_timestamp() AS at) AS t
-RETURNING used_at, authenticated_at, expires_at
+RETURNING methods, used_at, authenticated_at, expires_at
 """
 _SIGNED_IN = "UPDATE account SET signed_in_at = now() WHERE account_id = $1"
 _KEEP = """
@@ -69,18 +78,18 @@ async def open_session(uow: UnitOfWork, account: Account, methods: AbstractSet[s
             account.account_id,
             sorted(methods),
             uow.actor.address,
-            uow.actor.user_agent[:_LONGEST_USER_AGENT],
+            agent_of(uow.actor),
             timedelta(days=settings.session_days),
             timedelta(minutes=settings.token_minutes),
         )
         await uow.hot(_SIGNED_IN, account.account_id)
     uow.audit("session.opened", session_id, after={"methods": sorted(methods)})
     _log.info("signed_in", account=account.account_id, session=session_id, methods=sorted(methods))
-    return await renew_session(uow, account, session_id, row, sorted(methods))
+    return await renew_session(uow, account, session_id, row)
 
 
 async def renew_session(
-    uow: UnitOfWork, account: Account, session_id: str, session: Any, methods: list[str]
+    uow: UnitOfWork, account: Account, session_id: str, session: Mapping[str, Any]
 ) -> SignedIn:
     """The next pair of tokens of a session, whose row says when it was used just now."""
     settings = uow.settings(IdentitySettings)
@@ -89,7 +98,9 @@ async def renew_session(
     idle_at = min(used_at + timedelta(hours=settings.session_idle_hours), ends_at)
     async with uow.acting(IDENTITY):
         await uow.hot(_KEEP, token_digest(refresh_token), session_id, used_at, idle_at)
-    access_token, seconds = await sign_access_token(uow, account, session_id, session, methods)
+    access_token, seconds = await sign_access_token(
+        uow, account, session_id, session, list(session["methods"])
+    )
     return SignedIn(
         access_token=access_token,
         expires_in=seconds,
@@ -121,6 +132,11 @@ async def sign_access_token(
         amr=methods,
     )
     return token, seconds
+
+
+def agent_of(actor: Actor) -> str:
+    """What the program calls itself, as far as it can be kept and shown."""
+    return "".join(one for one in actor.user_agent if one.isprintable())[:_LONGEST_USER_AGENT]
 
 
 def token_digest(refresh_token: str) -> bytes:

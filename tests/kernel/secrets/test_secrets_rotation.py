@@ -13,9 +13,10 @@ import pytest
 
 from pss_guarded import Settings, store
 from pss_kernel import Secret
-from pss_kernel.errors import Problem
+from pss_kernel.errors import Conflict, Problem
 from pss_kernel.keys._inspect import key_problems
 from pss_kernel.keys._key_file import add_key, make_key_file, new_key_text
+from pss_kernel.persistence import Answered, Idempotency
 from pss_kernel.tenancy import Tenant
 from pss_kernel.tenancy._rotation import rewrap_tenant, rotate_tenants
 from pss_kernel.tenancy._settings import change_settings, put, setting_history
@@ -78,6 +79,30 @@ async def test_rotated(both: TestKit, clear: str) -> None:
     (done,) = await rotate(both, tenant.code)
     assert 3 == done.number
     assert await readable(both, tenant.code, ids, clear)
+
+
+async def test_answers_kept_for_repeated_requests(
+    both: TestKit, beside: Callable[..., Any], clear: str
+) -> None:
+    """They are sealed anew as well: a request that comes again does not act again."""
+    tenant, _ = await populated(both, clear)
+    claims = [Idempotency("guest POST /x", f"k{n:04}", b"d" * 32) for n in range(600)]
+    async with both.unit_of_work(tenant) as uow:
+        for one in claims:
+            await one.claim(uow)
+            if one.key != "k0300":  # still at work
+                await one.answer(uow, 201, one.key.encode())
+    other = await beside(both)
+    await rotate(both, tenant.code)
+    assert [(2, "current")] == await keys(both, tenant)
+    for kit in (both, other):  # one of them has not heard of it
+        async with kit.unit_of_work(kit.installation.directory.by_code(tenant.code)) as uow:
+            for one in (claims[0], claims[299], claims[599]):
+                with pytest.raises(Answered) as answered:
+                    await one.claim(uow)
+                assert one.key.encode() == answered.value.body
+            with pytest.raises(Conflict):
+                await claims[300].claim(uow)
 
 
 async def test_nothing_to_rotate(one: TestKit) -> None:
