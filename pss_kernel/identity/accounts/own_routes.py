@@ -42,7 +42,7 @@ class OwnChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The current one, needed for another address."""
 
 
-@plugin.put("/me/password", permission="identity:self")
+@plugin.put("/me/password", permission="identity:self", limit="sign-in")
 async def change_own_password(work: Work, data: OwnPassword) -> AccountView:
     """Change the own password; all other sessions end."""
     account = await _own(work)
