@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from pss_api import create_app
 from pss_kernel.api_versions import OLDEST
 from pss_kernel.auth import create_api_key
 from pss_kernel.errors import Invalid
+from pss_kernel.identity.api_keys.uses import KeyUse, record_uses
+from pss_kernel.leaving._export import export_tenant
+from pss_kernel.leaving._import import import_tenant
 from pss_kernel.tenancy._file import InvalidTenant, load_tenant
 from pss_kernel.tenancy._provision import create_tenant
 from pss_kernel.tenancy._test_mode import enable_test_mode
@@ -250,3 +254,26 @@ async def test_key_commands(pss: Any, both: Any) -> None:
     ):
         code, _, err = await asyncio.to_thread(pss, "apikey", *arguments)
         assert (2, True) == (code, wrong in err), err
+
+
+async def test_exported_and_imported(both: Any, tmp_path: Path) -> None:
+    """Test data arrive as those of whom their new code names; nobody else takes such a code."""
+    kit, _, twin, keys, client = both
+    headers = {"PSS-Tenant": twin.code, "Authorization": f"Bearer {keys['test']}"}
+    assert 201 == (await client.post("/v1/notes", json={"body": "x"}, headers=headers)).status_code
+    await record_uses(
+        kit.installation,
+        [KeyUse(twin.code, keys["test"].split("_")[2], datetime.now(UTC), "203.0.113.1")],
+    )
+    manifest = await export_tenant(kit.installation, twin.code, tmp_path / "out")
+    other = f"y{twin.code}"
+    arrived = await import_tenant(kit.installation, tmp_path / "out", manifest, code=other)
+    assert (other.removesuffix("_test"), "test") == (arrived.test_of, arrived.mode)
+    with pytest.raises(Invalid, match="ends in '_test'"):
+        await import_tenant(kit.installation, tmp_path / "out", manifest, code=f"{other}s")
+    plain = await kit.make_tenant(plugins=["notes"])
+    manifest = await export_tenant(kit.installation, plain.code, tmp_path / "plain")
+    with pytest.raises(Invalid, match="kept for test data"):
+        await import_tenant(
+            kit.installation, tmp_path / "plain", manifest, code=f"{plain.code}_test"
+        )
