@@ -12,6 +12,7 @@ import msgspec
 
 from pss_kernel.errors import Invalid
 from pss_kernel.keys._secret import Secret
+from pss_kernel.keys._sources import resolved
 
 __all__ = [
     "CONTROL_CELL",
@@ -128,6 +129,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: str = ""
     """``PSS_TRUSTED_PROXIES``: networks, separated by commas, whose ``X-Forwarded-For`` and
     ``X-Forwarded-Proto`` are believed; empty: nobody's."""
+    demo: bool = False
+    """``PSS_DEMO``: for trying out; it is started with secrets that are missing or that everybody
+    knows. ``pss serve --demo`` sets it, and an embedded database is as good."""
     outgoing_allow: str = ""
     """``PSS_OUTGOING_ALLOW``: networks and host names, separated by commas, that a URL in a
     tenant's settings may lead to although they are not public; empty: none."""
@@ -159,8 +163,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def from_environment(
         cls, environment: Mapping[str, str] | None = None, *, data_dir: Path | None = None
     ) -> Config:
-        """Read every ``PSS_…`` variable. Raises Invalid with the variable's name."""
-        environment = os.environ if environment is None else environment
+        """Read every ``PSS_…`` variable, and what files and Vault hold in place of secrets.
+
+        Raises Invalid with the variable's name.
+        """
+        environment = resolved(os.environ if environment is None else environment)
         given: dict[str, Any] = {}
         for name in cls.__struct_fields__:
             value = environment.get(f"PSS_{name.upper()}", "").strip()

@@ -69,7 +69,7 @@ class Installation:
         self.tokens = Tokens(
             SigningKeys(self.directory, self.database, self.keyring.masters), config.base_domain
         )
-        self.mailer = Mailer(config, embedded=self.database.embedded)
+        self.mailer = Mailer(config, embedded=self.database.embedded, outgoing=self.outgoing)
         self.meters = Meters(Limits.of(config))
         self.breaker = Breaker(self)
         self.limiter = Limiter(config)

@@ -25,6 +25,7 @@ from pss_api.well_known import well_known
 from pss_kernel._version import __version__
 from pss_kernel.config import Config
 from pss_kernel.installation import Installation, open_installation
+from pss_kernel.keys._refusals import refuse_insecure
 from pss_kernel.observability import configure_logging
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy._absent import report_absent
@@ -121,6 +122,7 @@ def application() -> Any:
     """For the server: an ASGI application that opens its installation when it starts."""
     config = Config.from_environment()
     configure_logging(config)
+    refuse_insecure(config)  # whoever runs it: 'pss serve' has looked already
     return _Opening(config)
 
 

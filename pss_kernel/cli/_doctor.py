@@ -26,6 +26,8 @@ from pss_kernel.errors import Problem
 from pss_kernel.installation import Installation, open_installation
 from pss_kernel.keys._inspect import key_problems, readable_by_others, signing_problem
 from pss_kernel.keys._master import MEND
+from pss_kernel.keys._refusals import is_for_trying, refusals
+from pss_kernel.keys._sources import sources
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy._absent import plugins_absent
 from pss_kernel.tenancy._cells import CellStatus, Moving, statuses, variables_of
@@ -75,6 +77,7 @@ async def _checks(config: Config) -> list[Check]:
             for one in registry.broken
         ),
         _data_dir(config),
+        *_secrets(config),
         *await _databases(config, registry),
         await _service("rabbitmq", config.amqp_url, "PSS_AMQP_URL", _rabbitmq),
         await _service("redis", config.redis_url, "PSS_REDIS_URL", _redis),
@@ -89,6 +92,21 @@ async def _checks(config: Config) -> list[Check]:
             )
         )
     return found
+
+
+def _secrets(config: Config) -> list[Check]:
+    """Where each secret is from, and what would keep a server from starting."""
+    found = [
+        Check("secret", "ok", f"{variable}: from {source}")
+        for variable, source in sources(os.environ).items()
+    ]
+    state: Literal["warning", "failed"] = "warning" if is_for_trying(config) else "failed"
+    if config.database_url is None:
+        return found  # nothing is asked of an embedded installation
+    return found + [
+        Check("secret", state, f"{one.variable}: {one.detail}", one.mend)
+        for one in refusals(config, os.environ)
+    ]
 
 
 def _data_dir(config: Config) -> Check:

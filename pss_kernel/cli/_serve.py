@@ -28,6 +28,7 @@ from pss_kernel.cli._context import DataDir, examples, installed_plugins, open_c
 from pss_kernel.config import Config, make_data_folder
 from pss_kernel.errors import Invalid
 from pss_kernel.installation import Installation, open_installation
+from pss_kernel.keys._refusals import refuse_insecure
 from pss_kernel.registry import Registry
 from pss_kernel.tenancy._absent import report_absent
 from pss_kernel.tenancy._file import load_tenant
@@ -103,6 +104,10 @@ def serve(
     strict: bool = False,
 ) -> None:
     """Prepare the database, start what runs beside, and serve until a signal ends it."""
+    if demo_tenants is not None:
+        os.environ["PSS_DEMO"] = "1"  # for the processes that are started here
+    else:
+        refuse_insecure(config)
     check_port_free(host, port)
     make_data_folder(config.data_dir)
     os.environ["PSS_DATA_DIR"] = str(config.data_dir)
@@ -208,6 +213,7 @@ def _worker_command(strict: Strict = False, data_dir: DataDir = None) -> None:
     from pss_kernel.messaging._worker import run_worker  # noqa: PLC0415 - slow, worker only
 
     config = open_config(data_dir)
+    refuse_insecure(config)
 
     async def work() -> None:
         stop = asyncio.Event()

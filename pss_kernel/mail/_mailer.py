@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 import aiosmtplib
 import structlog
 
-from pss_kernel.errors import Invalid, Unavailable
+from pss_kernel.config import KERNEL
+from pss_kernel.errors import Invalid, Unavailable, UpstreamUnavailable
 from pss_kernel.mail._server import MailServer
+from pss_kernel.outgoing import CallLimits, NoAnswer, Outgoing
 
 if TYPE_CHECKING:
     from pss_kernel.config import Config
@@ -26,13 +28,15 @@ __all__ = ["Mailer"]
 _log = structlog.get_logger("pss.mail")
 
 _SECONDS = 10.0  # for each exchange with the server; below the time budget of an event's handler
+_LIMITS = CallLimits(total_seconds=2 * _SECONDS, concurrent=8)
 _PERMANENT = 500  # replies of 5xx: the same mail will not be taken later either (RFC 5321, 4.2.1)
 
 
 class Mailer:
     """Sends letters as the configuration says."""
 
-    def __init__(self, config: Config, *, embedded: bool) -> None:
+    def __init__(self, config: Config, *, embedded: bool, outgoing: Outgoing | None = None) -> None:
+        self._outgoing = outgoing or Outgoing(config)
         self._server = None
         self._folder: Path | None = None
         self._sender = config.mail_from
@@ -78,30 +82,35 @@ class Mailer:
             _log.info("mail_written", tenant=tenant, path=str(path))
 
     async def _hand_in(self, server: MailServer, message: EmailMessage, tenant: str) -> None:
+        async def attempt() -> None:
+            await aiosmtplib.send(
+                message,
+                hostname=server.host,
+                port=server.port,
+                username=server.user,
+                password=server.password,
+                use_tls=server.tls == "implicit",
+                start_tls=server.tls == "starttls",
+                timeout=_SECONDS,
+            )
+
         try:
-            async with asyncio.timeout(2 * _SECONDS):
-                await aiosmtplib.send(
-                    message,
-                    hostname=server.host,
-                    port=server.port,
-                    username=server.user,
-                    password=server.password,
-                    use_tls=server.tls == "implicit",
-                    start_tls=server.tls == "starttls",
-                    timeout=_SECONDS,
-                )
+            # Once: what was handed in, and not answered, would be sent twice.
+            await self._outgoing.target(tenant, KERNEL, "mail", _LIMITS).call(attempt)
+        except UpstreamUnavailable as error:
+            raise _later(server, error.__cause__ or error) from error
         except aiosmtplib.SMTPRecipientsRefused as error:
             codes = [one.code for one in error.recipients]
             if min(codes, default=0) < _PERMANENT:
                 raise _later(server, error) from error
             _log.warning("mail_refused", tenant=tenant, codes=codes)
-        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+        except aiosmtplib.SMTPException as error:
             raise _later(server, error) from error
 
 
-def _later(server: MailServer, error: Exception) -> Unavailable:
+def _later(server: MailServer, error: BaseException) -> Unavailable:
     """Without what the server said, which may hold an address."""
-    kind = type(error).__name__
+    kind = error.reason if isinstance(error, NoAnswer) else type(error).__name__
     return Unavailable(
         f"The mail server {server.host}:{server.port} did not take a mail ({kind}).",
         code="mail-unavailable",

@@ -15,7 +15,9 @@ _CLIENTS = {
 _MAY = {
     "pss_kernel/outgoing/_http.py": "is the way",
     "pss_kernel/outgoing/_backend.py": "is the way",
+    "pss_kernel/keys/_sources.py": "a secret is read before there is an installation",
     "pss_kernel/keys/_vault.py": "a client that blocks, inside Target.call_blocking",
+    "pss_kernel/mail/_mailer.py": "another protocol, inside Target.call",
     "pss_kernel/cli/_children.py": "asks processes that it has started itself on this machine",
     "pss_kernel/testing/_kit.py": "calls the application in process, for tests",
     "pss_kernel/testing/conformance/_elements.py": "as the test kit",
