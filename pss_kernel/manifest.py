@@ -22,7 +22,7 @@ __all__ = ["claims_of", "fault_of"]
 
 _COMMANDS = {
     *("serve", "worker", "doctor", "tenant", "plugin", "apikey", "decode"),
-    *("settings", "keys", "migrate"),
+    *("settings", "keys", "migrate", "role", "auth"),
 }
 _markers = (pluggy.HookspecMarker("pss"), pluggy.HookimplMarker("pss"))
 

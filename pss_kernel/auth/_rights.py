@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
 
-from pss_kernel.auth._rules import Limits, limits_of
+from pss_kernel.auth._rules import Limits, RuleValues, limits_of
 from pss_kernel.config import PLATFORM
 from pss_kernel.errors import Invalid
 
@@ -30,6 +30,8 @@ __all__ = [
     "Rights",
     "effective",
     "given_by",
+    "given_of",
+    "may_use",
     "rights_of",
     "scopes_of",
 ]
@@ -48,8 +50,8 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A built-in role whose permissions it has too, less the special ones."""
     permissions: list[str] = []
     """Names, ``<plugin>:*`` or ``*``; special ones and those of the platform by name only."""
-    rules: dict[str, Any] = {}
-    """Permission to what narrows it: ``{"up_to": "500.00 EUR"}``, ``{"own": "station"}``."""
+    rules: dict[str, RuleValues] = {}
+    """Permission to what narrows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +101,25 @@ def scopes_of(registry: Registry, tenant: Tenant, scopes: frozenset[str]) -> fro
 
 def given_by(registry: Registry, tenant: Tenant, role: str) -> Mapping[str, Given]:
     """The permissions that one role gives in the tenant, and what each of them comes from."""
-    every = [one for one in registry.permissions.values() if effective(one.name, tenant)]
     if role in LEVELS:
-        return {one.name: Given("level") for one in every if _within(one, role)}
+        every = registry.permissions.values()
+        return {
+            one.name: Given(f"level {one.level}")
+            for one in every
+            if effective(one.name, tenant) and _within(one, role)
+        }
     if role not in tenant.roles:
         return {}
     try:
         grants = msgspec.convert(tenant.roles[role], Grants)
     except msgspec.ValidationError:
         return {}
+    return given_of(registry, tenant, grants)
+
+
+def given_of(registry: Registry, tenant: Tenant, grants: Grants) -> Mapping[str, Given]:
+    """The permissions that a role of the tenant's own with those grants gives."""
+    every = [one for one in registry.permissions.values() if effective(one.name, tenant)]
     found = {}
     for one in every:
         by = _scope_for(one, frozenset(grants.permissions))
@@ -128,6 +140,16 @@ def given_by(registry: Registry, tenant: Tenant, role: str) -> Mapping[str, Give
 def effective(permission: str, tenant: Tenant) -> bool:
     """Whether a permission can be had there at all: the platform's only among its operators."""
     return tenant.code == PLATFORM or not permission.startswith(_PLATFORM)
+
+
+def may_use(tenant: Tenant, permission: Permission, scopes: frozenset[str]) -> bool:
+    """Whether somebody with those rights may use a permission there, as its plugin stands now."""
+    plugin = permission.name.partition(":")[0]
+    return (
+        plugin in tenant.enabled
+        and effective(permission.name, tenant)
+        and (permission.guest or permission.name in scopes)
+    )
 
 
 def _within(permission: Permission, role: str) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 from pss_kernel.errors import Invalid
 from pss_kernel.money import Money
 
-__all__ = ["Limits", "Own", "Rule", "UpTo", "limits_of", "met_by"]
+__all__ = ["Limits", "Own", "Rule", "RuleValues", "UpTo", "limits_of", "met_by"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +65,21 @@ class Limits:
         return ", ".join([*said, *(f"own {name} only" for name in self.own)])
 
 
-class _Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """As a role holds it: ``{"up_to": "500.00 EUR"}``, ``{"own": ["station"]}``."""
+class RuleValues(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a role narrows a permission to: ``{"up_to": "500.00 EUR"}``, ``{"own": "station"}``."""
 
     up_to: str | list[str] = []
+    """The highest amount of one action, or one for each currency."""
     own: str | list[str] = []
+    """Attributes of the person that the thing's must be among."""
 
 
-def limits_of(written: Any, rules: tuple[Rule, ...]) -> Limits:
+def limits_of(said: RuleValues, rules: tuple[Rule, ...]) -> Limits:
     """Read what a role says about a permission that declares those rules.
 
-    Raises Invalid for what can't be read, for a rule that the permission doesn't declare, and
-    where nothing is narrowed.
+    Raises Invalid for an amount that can't be read, for a rule that the permission doesn't
+    declare, and where nothing is narrowed.
     """
-    try:
-        said = msgspec.convert(written, _Written)
-    except msgspec.ValidationError as error:
-        raise Invalid(f"The rule can't be read: {error}.", code="unknown-rule") from error
     amounts = [said.up_to] if isinstance(said.up_to, str) else said.up_to
     names = [said.own] if isinstance(said.own, str) else said.own
     known = {rule.name for rule in rules}

@@ -13,6 +13,7 @@ from pss_kernel._version import __version__
 from pss_kernel.cli import (
     _accounts,
     _audit,
+    _auth,
     _cells,
     _data_keys,
     _decode,
@@ -23,6 +24,7 @@ from pss_kernel.cli import (
     _outgoing,
     _persons,
     _plugins,
+    _roles,
     _serve,
     _settings,
     _tenants,
@@ -93,6 +95,8 @@ def build() -> typer.Typer:
     app.add_typer(_accounts.app, name="account")
     app.add_typer(_operators.app, name="operator")
     app.add_typer(_keys.app, name="apikey")
+    app.add_typer(_roles.app, name="role")
+    app.add_typer(_auth.app, name="auth")
     app.add_typer(_settings.app, name="settings")
     app.add_typer(_audit.app, name="audit")
     app.add_typer(_persons.app, name="person")

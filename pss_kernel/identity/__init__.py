@@ -42,6 +42,7 @@ plugin = Plugin(
         "sessions.jobs",
         "sessions.routes",
         "sign_on.routes",
+        "roles.routes",
     ],
     package=__name__,
 )

@@ -45,4 +45,11 @@ PERMISSIONS = [
         "See where others are signed in, and sign them out",
         level="admin",
     ),
+    Permission("identity:roles-read", "See roles, and why somebody may do what", level="admin"),
+    Permission(
+        "identity:roles-manage",
+        "Make, change and delete roles",
+        level="super_admin",
+        step_up=True,
+    ),
 ]

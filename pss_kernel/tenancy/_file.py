@@ -13,6 +13,7 @@ import msgspec
 
 from pss_kernel.config import CONTROL_CELL, PLATFORM
 from pss_kernel.errors import FieldError, Invalid
+from pss_kernel.identity.roles.grants import RoleBody, RoleName, role_errors
 from pss_kernel.money import exponent
 from pss_kernel.plugin import FileFinding
 from pss_kernel.registry import Registry
@@ -31,6 +32,12 @@ _MENDS = {
     "too-many": "Remove some.",
     "secret-in-file": 'Write { env = "NAME" } or { file = "path" }, or leave it out and use '
     "'pss settings set'.",
+    "reserved-name": "Rename its table.",
+    "unknown-permission": "Correct its spelling; docs/permissions.md lists every permission.",
+    "unknown-rule": "Correct the rule, or remove it.",
+    "invalid-amount": 'Write an amount and its currency: "500.00 EUR".',
+    "unknown-currency": 'Write an amount and its currency: "500.00 EUR".',
+    "rule-without-permission": "Add the permission to the role, or remove the rule.",
     "no-such-secret": "Set it for this command, or leave the line out: what is stored stays.",
 }
 # What a pattern means, in words.
@@ -76,6 +83,7 @@ class _File(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     tenant: TenantTable
     brand: dict[str, str] = {}
     plugins: dict[str, dict[str, Any]] = {}
+    roles: dict[RoleName, RoleBody] = {}
 
 
 class TenantDefinition(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +102,7 @@ class TenantDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """The code of the tenant that this is to be the test data of."""
     brand: dict[str, str]
     plugins: dict[str, dict[str, Any]]
+    roles: dict[str, RoleBody] = {}
 
 
 def load_tenant(folder: Path, registry: Registry) -> TenantDefinition:
@@ -128,6 +137,7 @@ def load_tenant(folder: Path, registry: Registry) -> TenantDefinition:
             name: with_references(settings, registry[name].settings, folder)[0]
             for name, settings in plugins.items()
         },
+        roles=file.roles,
         **msgspec.structs.asdict(file.tenant),
     )
 
@@ -161,6 +171,7 @@ def _findings(path: Path, text: str, value: Any, registry: Registry) -> Iterator
     tenant = value.get("tenant") if isinstance(value.get("tenant"), dict) else {}
     yield from (found(error, mend) for error, mend in tenant_errors(tenant))
     yield from (found(error) for error in brand_errors(path.parent, value.get("brand")))
+    yield from (found(error, mend) for error, mend in _role_errors(value, registry))
     plugins = value.get("plugins")
     for name, settings in plugins.items() if isinstance(plugins, dict) else ():
         pointer = f"/plugins/{name}"
@@ -201,6 +212,19 @@ def tenant_errors(tenant: dict[str, Any]) -> Iterator[tuple[FieldError, str]]:
             yield FieldError(pointer="/tenant/time_zone", detail=detail), "Use Europe/Vienna, …"
 
 
+def _role_errors(value: dict[str, Any], registry: Registry) -> Iterator[tuple[FieldError, str]]:
+    """What is wrong with roles whose form is right."""
+    tenant, roles = value.get("tenant"), value.get("roles")
+    code = tenant.get("code") if isinstance(tenant, dict) else None
+    for name, said in roles.items() if isinstance(roles, dict) else ():
+        try:
+            body = msgspec.convert(said, RoleBody)
+        except msgspec.ValidationError:  # told already
+            continue
+        for error in role_errors(registry, str(code), name, body, pointer=f"/roles/{name}"):
+            yield error, _MENDS.get(error.code, "")
+
+
 def _not_usable(pointer: str, name: str, registry: Registry) -> tuple[FieldError, str]:
     for broken in registry.broken:
         if broken.name == name:
@@ -227,7 +251,7 @@ def line_numbers(text: str) -> dict[str, int]:
                 table = f"{table}/{counts[table]}"
             lines.setdefault(table, number)
             continue
-        key = re.match(r"\s*([A-Za-z0-9_\-.\"']+)\s*=", line)
+        key = re.match(r"\s*([A-Za-z0-9_\-.:\"']+)\s*=", line)
         if key:
             pointer = "/".join(part.strip(" \"'") for part in key[1].split("."))
             lines.setdefault(f"{table}/{pointer}", number)

@@ -14,6 +14,8 @@ import structlog
 
 from pss_kernel.errors import Conflict, Invalid, TenantUnknown
 from pss_kernel.identity.audit.writing import audit_as_owner
+from pss_kernel.identity.roles.changes import set_role
+from pss_kernel.identity.roles.store import StoredRole, differs, stored_roles
 from pss_kernel.plugin import TenantFiles
 from pss_kernel.tenancy._changing import tenant_transaction
 from pss_kernel.tenancy._enablement import ENDING, disable_plugin, enable_plugins
@@ -97,6 +99,7 @@ async def make_plan(installation: Installation, wanted: TenantDefinition) -> Pla
         for name in reversed(list(installation.registry.plugins))
         if name in unwanted
     ]
+    changes += await _changed_roles(installation, wanted, tenant)
     checked = await _checked_files(installation, wanted, tenant)
     for files, paths, _ in checked:
         names = ", ".join(str(path.relative_to(wanted.folder)) for path in paths)
@@ -157,6 +160,7 @@ async def carry_out(
         tenant = installation.directory.by_code(wanted.code)
         for name in _unwanted(installation, wanted, tenant):
             await disable_plugin(installation, wanted.code, name, cascade=True)
+        await _set_roles(installation, wanted)
     said: dict[str, str] = {}
     for one in plan.files:
         what = f"{one.files.name} of {one.files.plugin}"
@@ -190,6 +194,31 @@ async def _load(
         )
     progress(1, 1)
     return sentence
+
+
+async def _changed_roles(
+    installation: Installation, wanted: TenantDefinition, tenant: Tenant | None
+) -> list[Change]:
+    """The roles of the file that differ; others that the tenant has made for itself stay."""
+    there: dict[str, StoredRole] = {}
+    if tenant is not None and wanted.roles and IDENTITY in tenant.enabled:
+        async with installation.unit_of_work(tenant, plugin=IDENTITY) as uow:
+            there = await stored_roles(uow)
+    return [
+        Change("change" if name in there else "create", f"role {name}", body.summary)
+        for name, body in wanted.roles.items()
+        if name not in there or differs(there[name], body)
+    ]
+
+
+async def _set_roles(installation: Installation, wanted: TenantDefinition) -> None:
+    if not wanted.roles:
+        return
+    tenant = installation.directory.by_code(wanted.code)
+    async with installation.unit_of_work(tenant, plugin=IDENTITY) as uow:
+        for name, body in wanted.roles.items():
+            await set_role(uow, name, body)
+    await installation.directory.refresh()
 
 
 async def _checked_files(

@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 from pss_kernel.identity import plugin
+from pss_kernel.identity.roles.explain import permissions_of
 from pss_kernel.persistence import UnitOfWork
 
 __all__ = ["Me", "show_me"]
@@ -27,15 +28,12 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
 async def show_me(uow: UnitOfWork) -> Me:
     """What the caller is known as here, and the permissions that it has."""
     actor = uow.actor
-    registry = uow.installation.registry
     return Me(
         kind=actor.kind,
         id=actor.id,
         tenant=uow.tenant.code,
         roles=list(actor.roles),
-        permissions=sorted(
-            name for name, one in registry.permissions.items() if one.guest or actor.may(name)
-        ),
+        permissions=permissions_of(uow.installation.registry, uow.tenant, actor.scopes),
         session=actor.session or None,
         authenticated_at=actor.authenticated_at,
         methods=sorted(actor.methods),

@@ -18,6 +18,13 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     labels: dict[str, list[str]] = msgspec.field(default_factory=dict)
 
 
+POST = Permission(
+    "notes:post",
+    "Post a note",
+    level="agent",
+    rules=(UpTo("the postage"), Own("branch", "where it is posted")),
+)
+
 plugin = Plugin(
     "notes",
     version="1.2.0",
@@ -27,12 +34,7 @@ plugin = Plugin(
         Permission("notes:see", "List notes", guest=True),
         Permission("notes:read", "Read a note", level="agent"),
         Permission("notes:write", "Write and erase notes", level="manager"),
-        Permission(
-            "notes:post",
-            "Post a note",
-            level="agent",
-            rules=(UpTo("the postage"), Own("branch", "where it is posted")),
-        ),
+        POST,
     ],
     emits=[NoteWritten, NoteErased],
     modules=["routes", "postage", "faults", "hooks", "handlers", "jobs", "files"],
