@@ -20,6 +20,7 @@ from pss_kernel.errors import (
 from pss_kernel.hooks import hookspec, service
 from pss_kernel.ids import check_id, new_id
 from pss_kernel.keys import ERASED, Erased, Personal, Secret
+from pss_kernel.masking import PersonalData
 from pss_kernel.messaging import Event
 from pss_kernel.money import Money, exponent, round_share
 from pss_kernel.outgoing import CallLimits, OutgoingAnswer, OutgoingClient
@@ -63,6 +64,7 @@ __all__ = [
     "Permission",
     "PersonQuery",
     "Personal",
+    "PersonalData",
     "PersonalRecord",
     "PersonalTable",
     "Plugin",

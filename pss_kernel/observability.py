@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 
 from pss_kernel.config import Config
 from pss_kernel.correlation import CurrentCorrelation, correlated, current_correlation
+from pss_kernel.masking import exception_text, mask_fields, write_exception
 
 __all__ = ["CurrentCorrelation", "configure_logging", "correlated", "current_correlation"]
 
@@ -21,7 +23,7 @@ def configure_logging(config: Config) -> None:
         if config.log_format == "json"
         # Plain tracebacks: ones that print local variables would print personal data.
         else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            colors=sys.stderr.isatty(), exception_formatter=write_exception
         )
     )
     structlog.configure(
@@ -30,11 +32,25 @@ def configure_logging(config: Config) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
-            *([structlog.processors.format_exc_info] if config.log_format == "json" else []),
+            mask_fields,
+            *(
+                [structlog.processors.ExceptionRenderer(exception_text)]
+                if config.log_format == "json"
+                else []
+            ),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(name)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+class _Formatter(logging.Formatter):
+    """Of libraries' own lines: their exceptions are told like ours."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name of the standard library
+        return exception_text(ei)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -17,8 +18,10 @@ from structlog.testing import capture_logs
 from pss_kernel import Personal
 from pss_kernel.cli._context import installed_plugins
 from pss_kernel.cli._main import main
+from pss_kernel.config import Config
 from pss_kernel.errors import Conflict
 from pss_kernel.leaving._protection import protection_of
+from pss_kernel.observability import configure_logging
 from pss_kernel.persistence._migrations import revisions_of, tables_made
 from pss_kernel.personal._persons import erase_persons, export_persons, persons_of
 from pss_kernel.personal.contracts import PersonQuery
@@ -53,6 +56,7 @@ class Travelled:
     kit: TestKit
     tenant: Tenant
     order: dict[str, Any]
+    log: str = ""
 
     @property
     def query(self) -> PersonQuery:
@@ -68,6 +72,18 @@ async def travelled(installation: Any, tenants_folder: Path) -> AsyncIterator[Tr
     """Booked, paid, eaten on, checked in and boarded."""
     kit = TestKit(installation)
     tenant = await kit.apply(tenants_folder / AURELIS, code="recorded")
+    log, stderr = io.StringIO(), sys.stderr
+    sys.stderr = log
+    configure_logging(Config(data_dir=Path(), log_level="debug", log_format="json"))
+    try:
+        order = await _journey(kit, tenant)
+    finally:
+        sys.stderr = stderr
+        configure_logging(installation.config)
+    yield Travelled(kit, tenant, order, log.getvalue())
+
+
+async def _journey(kit: TestKit, tenant: Tenant) -> dict[str, Any]:
     async with kit.http(tenant) as anybody, kit.http(tenant, ["*"]) as desk:
         guest = Traveller(anybody, settle=lambda: kit.deliver(tenant))
         staff = Traveller(desk)
@@ -93,7 +109,28 @@ async def travelled(installation: Any, tenants_folder: Path) -> AsyncIterator[Tr
         scan = {"bcbp": answer.json()["boarding_passes"][0]["bcbp"]}
         await staff.post(f"/flights/{segment['flight_id']}/boardings", scan)
         await kit.deliver(tenant)
-        yield Travelled(kit, tenant, order)
+        await _mistakes(guest, staff, order)
+        return order
+
+
+async def _mistakes(guest: Traveller, staff: Traveller, order: dict[str, Any]) -> None:
+    """Each plugin refuses something that has people's data in it."""
+    wrong = {"given_name": CANARIES["given name"], "family_name": CANARIES["document"]}
+    for who, path, body in (
+        (guest, "/orders", {"offer_id": CANARIES["given name"], "passengers": [wrong]}),
+        (guest, "/orders", {"passengers": [wrong | {"born_on": CANARIES["family name"]}]}),
+        (guest, "/orders", [CANARIES["e-mail address"]]),
+        (guest, "/payments", {"order_id": order["id"], "amount": CANARIES["card token"]}),
+        (guest, "/check-ins", credentials(order) | {"documents": CANARIES["document"]}),
+        (guest, "/offer-requests", {"slices": CANARIES["given name"]}),
+        (staff, f"/orders/{order['id']}/services", {"type": CANARIES["family name"]}),
+        (staff, "/persons/exports", {"email": CANARIES["e-mail address"], "name": 1}),
+        (staff, "/flights/flt_1/boardings", {"bcbp": CANARIES["given name"]}),
+    ):
+        answer = await who.post(path, body)
+        assert 400 <= answer.status_code < 500, (path, answer.text)
+    lost = {"booking_reference": "ZZZZZZ", "family_name": CANARIES["family name"]}
+    assert 404 == (await guest.http.get("/v1/orders", params=lost)).status_code
 
 
 async def _found(travelled: Travelled) -> dict[str, set[str]]:
@@ -203,6 +240,32 @@ async def test_a_person_is_told_everything(travelled: Travelled) -> None:
         for path in ("exports", "erasures"):
             answer = await http.post(f"/v1/persons/{path}", json={"id": passenger})
             assert 403 == answer.status_code
+
+
+async def test_special_categories_are_for_few(travelled: Travelled) -> None:
+    """Staff see that there is a meal, and which one only with a right of its own; guests theirs."""
+    order = travelled.order
+    for scopes, shown in (
+        (["reservation:read", "meals:read"], {"***"}),
+        (["reservation:read", "reservation:special", "meals:read", "meals:special"], {"VGML"}),
+        (None, {"VGML"}),
+    ):
+        own = {} if scopes else credentials(order)
+        async with travelled.kit.http(travelled.tenant, scopes) as http:
+            seen = await http.get(f"/v1/orders/{order['id']}", params=own)
+            meals = await http.get(f"/v1/meals/{order['id']}", params=own)
+        assert shown == {one["detail"] for one in seen.json()["services"]}
+        assert shown == {one["code"] for one in meals.json()["data"]}
+    permissions = travelled.kit.installation.registry.permissions
+    assert permissions["meals:special"].special
+    assert permissions["reservation:special"].special
+
+
+async def test_no_line_of_the_log_names_anybody(travelled: Travelled) -> None:
+    """Nothing of the journey and the mistakes made on it is in what was logged for debugging."""
+    assert "request_failed" not in travelled.log
+    assert len(travelled.log.splitlines()) > 0
+    assert [] == [what for what, canary in CANARIES.items() if canary in travelled.log]
 
 
 async def test_nobody_is_erased_before_the_journey_ends(travelled: Travelled) -> None:

@@ -1,11 +1,11 @@
 """What other plugins may import from boarding: the results of a scan, and its event."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from msgspec import Struct
 
-from pss_kernel import Event
+from pss_kernel import Event, PersonalData
 
 __all__ = ["BoardedPassenger", "Counts", "NoShow", "PassengerBoarded", "ScanResult"]
 
@@ -35,7 +35,7 @@ class BoardedPassenger(Struct, kw_only=True, frozen=True):
     check_in_id: str
     passenger_id: str
     segment_id: str
-    name: str
+    name: Annotated[str, PersonalData("name")]
     seat: str | None
     sequence: int
     board_point: str

@@ -1,11 +1,11 @@
 """What other plugins may import from departure control: check-ins, events, errors, services."""
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from msgspec import Struct
 
-from pss_kernel import Conflict, Event, NotFound, Unavailable, UnitOfWork, service
+from pss_kernel import Conflict, Event, NotFound, PersonalData, Unavailable, UnitOfWork, service
 
 __all__ = [
     "BagTagsExhausted",
@@ -52,8 +52,8 @@ class CheckIn(Struct, kw_only=True, frozen=True):
     passenger_id: str
     passenger_type: str
     title: str | None
-    given_name: str
-    family_name: str
+    given_name: Annotated[str, PersonalData("given name")]
+    family_name: Annotated[str, PersonalData("family name")]
     infant_of: str | None
     segment_id: str
     flight_id: str

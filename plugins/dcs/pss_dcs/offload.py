@@ -47,6 +47,9 @@ async def offload(uow: UnitOfWork, check_in_id: str) -> Offloaded:
     await _take_back(uow, leaving)
     for pass_id in dict.fromkeys(one.boarding_pass_id for one in leaving):
         await _settle_pass(uow, order, pass_id)
+    for one in leaving:
+        facts = {"flight": one.flight, "flight_date": one.flight_date, "seat": one.seat}
+        uow.audit("dcs.offloaded", one.id, before=facts | {"passenger_id": one.passenger_id})
     return Offloaded(check_ins=[await store.check_in_by_id(uow, one.id) for one in leaving])
 
 

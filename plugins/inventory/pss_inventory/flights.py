@@ -202,6 +202,12 @@ async def authorise(
             ),
         )
         changed.append(_with_levels(leg, levels))
+    uow.audit(
+        "inventory.authorised",
+        f"{flight_id} {cabin}",
+        before={leg.leg_id: leg.authorised for leg in legs},
+        after={leg.leg_id: leg.authorised for leg in changed},
+    )
     return changed
 
 

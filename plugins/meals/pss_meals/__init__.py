@@ -15,7 +15,8 @@ plugin = Plugin(
     requires=["reservation>=0.1"],
     settings=Settings,
     permissions=[
-        Permission("meals:read", "See the menu; a guest: the meals of the own order", guest=True)
+        Permission("meals:read", "See the menu; a guest: the meals of the own order", guest=True),
+        Permission("meals:special", "See which passenger eats what", level="admin", special=True),
     ],
     emits=[CateringListed],
     personal=PERSONAL,

@@ -1,5 +1,7 @@
 """The menu, and the meals of an order."""
 
+from msgspec.structs import replace
+
 from pss_kernel import Page, UnitOfWork
 from pss_reservation.contracts import order_by_id, require_access
 
@@ -21,7 +23,13 @@ async def list_meals(
     booking_reference: str | None = None,
     family_name: str | None = None,
 ) -> Page[Meal]:
-    """List the special meals ordered for the passengers of an order."""
+    """List the special meals ordered for the passengers of an order.
+
+    They tell of health and belief: staff without `meals:special` see `***` for the dish.
+    """
     order = await order_by_id(uow, order_id)
     await require_access(uow, order, booking_reference, family_name)
-    return Page(data=await meals_of(uow, order_id), next_cursor=None)
+    meals = await meals_of(uow, order_id)
+    if uow.actor.may("reservation:read") and not uow.actor.may("meals:special"):
+        meals = [replace(one, code="***") for one in meals]
+    return Page(data=meals, next_cursor=None)

@@ -77,6 +77,8 @@ async def retry_refund(work: Work, refund_id: str) -> Answer[Refund]:
     async with work.begin() as uow:
         uow.require("payment:refund", up_to=(await refund_store.by_id(uow, refund_id)).amount)
         row = await refund_store.retry(uow, refund_id)
+        if row:
+            uow.audit("payment.refund-retried", refund_id, after={"amount": row.amount})
     if row:
         with later_if_unavailable():
             await carry_out(work, row)

@@ -40,6 +40,12 @@ plugin = Plugin(
             rules=(UpTo("what is given back"),),
         ),
         Permission(
+            "reservation:special",
+            "See what passengers chose that tells of health or belief, such as meals",
+            level="admin",
+            special=True,
+        ),
+        Permission(
             "reservation:manage", "See histories and work the attention queue", level="manager"
         ),
     ],

@@ -2,9 +2,11 @@
 # mypy: disable-error-code="empty-body"
 # (the bodies of hooks and services stand in the plugins that implement them)
 
+from typing import Annotated
+
 from msgspec import Struct
 
-from pss_kernel import Conflict, Event, Money, UnitOfWork, hookspec, service
+from pss_kernel import Conflict, Event, Money, PersonalData, UnitOfWork, hookspec, service
 from pss_pricing.contracts import StoredOffer
 
 from .order import (
@@ -77,8 +79,8 @@ class PassengerOnSegment(Struct, kw_only=True):
     segment_id: str
     type: str
     title: str | None
-    given_name: str
-    family_name: str
+    given_name: Annotated[str, PersonalData("given name")]
+    family_name: Annotated[str, PersonalData("family name")]
     infant_of: str | None
     flight_id: str
     origin: str

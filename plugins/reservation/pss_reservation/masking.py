@@ -7,9 +7,22 @@ from msgspec import structs
 
 from .order import Order, OrderPassenger
 
-__all__ = ["masked"]
+__all__ = ["masked", "without_special"]
 
 _SHOWN = 3  # characters: enough for its owner to recognise it
+
+
+_ORDINARY = {"seat", "bag"}
+"""Services that tell nothing of health or belief, as a meal or assistance does."""
+
+
+def without_special(order: Order) -> Order:
+    """Return a copy without what was chosen, where that is of a special category."""
+    services = [
+        one if one.type in _ORDINARY else structs.replace(one, detail="***")
+        for one in order.services
+    ]
+    return structs.replace(order, services=services)
 
 
 def masked(order: Order) -> Order:

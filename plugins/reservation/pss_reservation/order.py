@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from pss_kernel import Money
+from pss_kernel import Money, PersonalData
 from pss_pricing.contracts import Conditions, PriceBreakdown
 
 __all__ = [
@@ -25,7 +25,7 @@ class TravelDocument(Struct, kw_only=True):
     """A passenger's travel document; countries are ISO 3166-1 (two or three letters)."""
 
     type: Annotated[str, Meta(max_length=40)] = "passport"  # passport | identity_card | visa
-    number: Annotated[str, Meta(max_length=40)] = ""
+    number: Annotated[str, Meta(max_length=40), PersonalData("number of a travel document")] = ""
     issuing_country: Annotated[str, Meta(max_length=10)] | None = None
     nationality: Annotated[str, Meta(max_length=10)] | None = None
     expires_on: date | None = None
@@ -36,13 +36,15 @@ class OrderPassenger(Struct, kw_only=True):
 
     id: str  # pax_…
     type: str  # adult | child | infant
-    given_name: str
-    family_name: str
-    title: str | None = None
-    born_on: date | None = None
-    email: str | None = None
-    phone: str | None = None
-    documents: list[TravelDocument] = field(default_factory=list)
+    given_name: Annotated[str, PersonalData("given name")]
+    family_name: Annotated[str, PersonalData("family name")]
+    title: Annotated[str | None, PersonalData("title")] = None
+    born_on: Annotated[date | None, PersonalData("date of birth")] = None
+    email: Annotated[str | None, PersonalData("e-mail address")] = None
+    phone: Annotated[str | None, PersonalData("telephone")] = None
+    documents: Annotated[list[TravelDocument], PersonalData("travel documents")] = field(
+        default_factory=list
+    )
     infant_of: str | None = None
     erased: bool = False  # the personal facts were erased for good; the name is left
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from pss_kernel import FieldError, new_id
+from pss_kernel import FieldError, PersonalData, new_id
 
 from .names import name_fault
 from .order import OrderPassenger, TravelDocument
@@ -31,6 +31,8 @@ _COUNTRY = re.compile(r"[A-Za-z]{2,3}")
 # How much is read at all; what the rules below allow is less.
 Word = Annotated[str, Meta(max_length=40)]
 Text = Annotated[str, Meta(max_length=200)]
+Name = Annotated[Text, Meta(description="Required, as in the passport.")]
+Email = Annotated[str, Meta(max_length=320)]
 
 
 class NewPassenger(Struct, kw_only=True):
@@ -41,15 +43,19 @@ class NewPassenger(Struct, kw_only=True):
     """
 
     type: Annotated[Word, Meta(description="Required: adult, child or infant.")] = ""
-    given_name: Annotated[Text, Meta(description="Required, as in the passport.")] = ""
-    family_name: Annotated[Text, Meta(description="Required, as in the passport.")] = ""
-    title: Word | None = None
+    given_name: Annotated[Name, PersonalData("given name")] = ""
+    family_name: Annotated[Name, PersonalData("family name")] = ""
+    title: Annotated[Word | None, PersonalData("title")] = None
     born_on: Annotated[
-        Word | None, Meta(description="YYYY-MM-DD", extra_json_schema={"format": "date"})
+        Word | None,
+        Meta(description="YYYY-MM-DD", extra_json_schema={"format": "date"}),
+        PersonalData("date of birth"),
     ] = None
-    email: Annotated[str, Meta(max_length=320)] | None = None
-    phone: Word | None = None
-    documents: Annotated[list[TravelDocument], Meta(max_length=5)] = field(default_factory=list)
+    email: Annotated[Email | None, PersonalData("e-mail address")] = None
+    phone: Annotated[Word | None, PersonalData("telephone")] = None
+    documents: Annotated[
+        list[TravelDocument], Meta(max_length=5), PersonalData("travel documents")
+    ] = field(default_factory=list)
 
 
 def check_passengers(

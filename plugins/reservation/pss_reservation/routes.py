@@ -14,7 +14,7 @@ from .cancelling import Cancellation, confirm_cancellation, find_cancellation, q
 from .contracts import documents_of_order
 from .extras import NewService, add_service
 from .lifecycle import AttentionItem, attention_queue, history_of
-from .masking import masked
+from .masking import masked, without_special
 from .order import HistoryEntry, Order, OrderService
 from .store import read_order, set_attention
 
@@ -86,6 +86,7 @@ async def clear_attention(uow: UnitOfWork, order_id: str, data: AttentionCleared
     """Take an order out of the attention queue, with a note of what was done."""
     order_id = check_id("ord", order_id)
     await set_attention(uow, order_id, None, data.note.replace("\0", ""))
+    uow.audit("reservation.attention-cleared", order_id)
     return await _with_documents(uow, (await read_order(uow, order_id)).order)
 
 
@@ -131,7 +132,15 @@ async def confirm_quoted_cancellation(
     uow.require("reservation:cancel", up_to=quote.refund)
     if quote.refund.minor and uow.actor.may("reservation:cancel"):
         uow.require_step_up()  # staff give somebody's money back
-    return await confirm_cancellation(uow, quote, found)
+    cancelled = await confirm_cancellation(uow, quote, found)
+    if uow.actor.may("reservation:cancel"):  # staff, for somebody else
+        uow.audit(
+            "reservation.order-cancelled",
+            quote.order_id,
+            before={"status": found.order.status},
+            after={"refund": quote.refund, "penalty": quote.penalty},
+        )
+    return cancelled
 
 
 async def _with_documents(uow: UnitOfWork, order: Order) -> Order:
@@ -141,4 +150,6 @@ async def _with_documents(uow: UnitOfWork, order: Order) -> Order:
 
 def _shown(uow: UnitOfWork, order: Order) -> Order:
     """Every order that is answered goes through here: personal facts whole to staff only."""
-    return order if uow.actor.may("reservation:read") else masked(order)
+    if not uow.actor.may("reservation:read"):
+        return masked(order)
+    return order if uow.actor.may("reservation:special") else without_special(order)

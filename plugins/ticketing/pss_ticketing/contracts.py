@@ -6,11 +6,11 @@ a longer journey continues on a conjunction ticket.
 """
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from msgspec import Struct
 
-from pss_kernel import Conflict, Event, UnitOfWork, service
+from pss_kernel import Conflict, Event, PersonalData, UnitOfWork, service
 
 __all__ = [
     "Coupon",
@@ -57,7 +57,7 @@ class Ticket(Struct, kw_only=True, frozen=True):
     conjunction: int
     order_id: str
     passenger_id: str
-    passenger_name: str
+    passenger_name: Annotated[str, PersonalData("name on the ticket")]
     issued_at: datetime
     status: TicketStatus
     coupons: list[Coupon]
