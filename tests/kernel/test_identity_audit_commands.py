@@ -22,7 +22,8 @@ from pss_kernel.registry import Registry
 Pss = Callable[..., tuple[int, str, str]]
 
 READING = {
-    "apikey list", "apikey show", "audit verify", "cell list", "cell status", "decode bcbp",
+    "account list", "account show", "apikey list", "apikey show", "audit verify", "cell list",
+    "cell status", "decode bcbp", "operator list",
     "decode ssim", "demo", "doctor", "outgoing status",
     "keys generate", "keys status", "migrate lint", "migrate plan", "migrate status", "plugin list",
     "plugin status", "serve", "settings history", "settings show", "tenant list", "tenant plan",
@@ -62,6 +63,13 @@ ELSEWHERE = {
     "migrate run": "tests/kernel/test_kernel_migrate_commands.py",
     "person export": "tests/security/test_personal_data.py",
     "person erase": "tests/security/test_personal_data.py",
+    **dict.fromkeys(
+        [
+            *("account disable", "account enable", "account invite", "account reset"),
+            *("account roles", "account unlock", "operator disable", "operator invite"),
+        ],
+        "tests/kernel/test_identity_accounts_cli.py",
+    ),
     "inventory import-ssim": "plugins/inventory/tests/test_inventory_schedule.py",
 }
 """Commands that need more than one installation; the tests that show their entries."""
