@@ -93,7 +93,9 @@ async def test_a_scope_takes_away(shop: Shop) -> None:
     assert (403, "missing-permission") == (status, problem["code"])
     whole = (await shop.ask(_GRANT, client)).json()["access_token"]
     assert 404 == (await shop.said("/v1/notes/note_1", whole))[0]
-    for scope in ("identity:keys-manage", "notes:read identity:keys-read", "", " ", "x" * 1001):
+    empty = (await shop.ask(_GRANT | {"scope": ""}, client)).json()  # as if it were left out
+    assert "notes:read notes:write" == empty["scope"]
+    for scope in ("identity:keys-manage", "notes:read identity:keys-read", " ", "x" * 1001):
         refused = await shop.ask(_GRANT | {"scope": scope}, client)
         assert (400, "invalid_scope") == (refused.status_code, refused.json()["error"])
 
