@@ -66,6 +66,7 @@ ELSEWHERE = {
     **dict.fromkeys(
         [
             *("account disable", "account enable", "account invite", "account reset"),
+            "account reset-factors",
             *("account roles", "account unlock", "operator disable", "operator invite"),
         ],
         "tests/kernel/test_identity_accounts_cli.py",

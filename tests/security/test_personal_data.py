@@ -254,7 +254,7 @@ async def test_special_categories_are_for_few(travelled: Travelled) -> None:
         async with travelled.kit.http(travelled.tenant, scopes) as http:
             seen = await http.get(f"/v1/orders/{order['id']}", params=own)
             meals = await http.get(f"/v1/meals/{order['id']}", params=own)
-        assert shown == {one["detail"] for one in seen.json()["services"]}
+        assert shown == {one["code"] for one in seen.json()["services"]}
         assert shown == {one["code"] for one in meals.json()["data"]}
     permissions = travelled.kit.installation.registry.permissions
     assert permissions["meals:special"].special

@@ -19,7 +19,7 @@ _ORDINARY = {"seat", "bag"}
 def without_special(order: Order) -> Order:
     """Return a copy without what was chosen, where that is of a special category."""
     services = [
-        one if one.type in _ORDINARY else structs.replace(one, detail="***")
+        one if one.code is None or one.type in _ORDINARY else structs.replace(one, code="***")
         for one in order.services
     ]
     return structs.replace(order, services=services)
