@@ -15,10 +15,10 @@ from pss_kernel.testing import TestKit
 
 _PUBLIC = {
     ("GET", "/v1/tenant"): "who answers here, with its brand: what every web page of it shows",
-    (
-        "GET",
-        "/health",
-    ): "a probe of the machine's own; says that the process lives, and its version",
+    ("POST", "/v1/oauth/token"): "where a client gives its credentials, so it has none before",
+    ("GET", "/.well-known/oauth-authorization-server"): "says where that is (RFC 8414)",
+    ("GET", "/.well-known/jwks.json"): "the public halves of the signing keys",
+    ("GET", "/health"): "a probe of the machine's own; says that the process lives",
     ("GET", "/ready"): "a probe of the machine's own; says whether the database answers",
     ("GET", "/docs"): "the page that describes the interface",
     ("GET", "/docs/openapi.json"): "the description itself: the same for every caller",
