@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 TARGET = ROOT / "var" / "bench.json"
 TOPICS = (
     "serving",
+    "access",
     "provisioning",
     "migrations",
     "move",
