@@ -97,16 +97,21 @@ class Gateway:
 
     def _finish(self, scope: HTTPScope, headers: MutableScopeHeaders) -> None:
         """What every answer carries, an error's too."""
-        headers["PSS-Request-Id"] = str(scope["pss_request_id"])  # type: ignore[typeddict-item]
-        _tell_version_and_mode(scope, headers)
         tell_position(scope, headers)
-        given = SAFE | strict_transport(scope)
+        given = {"PSS-Request-Id": str(scope["pss_request_id"])}  # type: ignore[typeddict-item]
+        given |= strict_transport(scope) | _version_and_mode(scope)
         if scope["path"].startswith("/v1"):
             given |= {"Cache-Control": "no-store"} | limit_headers(scope)
             headers.add("Vary", "Origin")
             given |= cors_headers(self._installation, scope)
-        for name, value in given.items():
-            headers.setdefault(name, value)
+        # As bytes, and looked through once: it is done for every answer.
+        there = {name.lower() for name, _ in headers.headers}
+        headers.headers += [one for one in SAFE if one[0] not in there]
+        headers.headers += [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in ((name.lower(), value) for name, value in given.items())
+            if name.encode("latin-1") not in there
+        ]
 
 
 async def _refuse(problem: Problem, scope: HTTPScope, sending: Sending) -> None:
@@ -134,13 +139,15 @@ def _request_id(scope: HTTPScope) -> str:
     return given.decode() if _GIVEN.fullmatch(given) else new_id("req")
 
 
-def _tell_version_and_mode(scope: HTTPScope, headers: MutableScopeHeaders) -> None:
+def _version_and_mode(scope: HTTPScope) -> dict[str, str]:
     """Which version of the interface was answered, and whether the data are test data."""
+    told = {}
     version = scope.get("pss_version")
     if version is not None:
-        headers["PSS-Version"] = str(version)
+        told["PSS-Version"] = str(version)
     if scope.get("pss_mode") == "test":
-        headers["PSS-Mode"] = "test"
+        told["PSS-Mode"] = "test"
+    return told
 
 
 def _traced(scope: HTTPScope) -> tuple[str, str]:

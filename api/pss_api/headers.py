@@ -15,17 +15,20 @@ if TYPE_CHECKING:
 __all__ = ["SAFE", "page_policy", "refuse_unclear_host", "strict_transport"]
 
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
-SAFE = {
-    "Server": "pss",  # else the server names itself
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": f"{_NOTHING}; base-uri 'none'; form-action 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-site",
-    "Permissions-Policy": "accelerometer=(), camera=(), geolocation=(), microphone=(), "
-    "payment=(), usb=()",
-}
+SAFE = [
+    (name.lower().encode(), value.encode())
+    for name, value in {
+        "Server": "pss",  # else the server names itself
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "no-referrer",
+        "Content-Security-Policy": f"{_NOTHING}; base-uri 'none'; form-action 'none'",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-site",
+        "Permissions-Policy": "accelerometer=(), camera=(), geolocation=(), microphone=(), "
+        "payment=(), usb=()",
+    }.items()
+]
 """On every answer that says nothing else."""
 _YEAR = 31_536_000
 _HOST = re.compile(rb"([A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")

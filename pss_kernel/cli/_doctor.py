@@ -80,7 +80,7 @@ async def _checks(config: Config) -> list[Check]:
         *_secrets(config),
         *await _databases(config, registry),
         await _service("rabbitmq", config.amqp_url, "PSS_AMQP_URL", _rabbitmq),
-        await _service("redis", config.redis_url, "PSS_REDIS_URL", _redis),
+        await _redis_check(config),
     ]
     if config.database_url and not config.app_database_url:
         found.append(
@@ -207,6 +207,15 @@ async def _service(
         return Check(
             name, "failed", f"{type(error).__name__}: {error}", f"Start it, or correct {variable}."
         )
+
+
+async def _redis_check(config: Config) -> Check:
+    """Redis, without which requests are served all the same."""
+    check = await _service("redis", config.redis_url, "PSS_REDIS_URL", _redis)
+    if check.state != "failed":
+        return check
+    detail = f"{check.detail}; each process counts limits for itself until it answers."
+    return Check(check.name, "warning", detail, check.mend)
 
 
 async def _rabbitmq(url: str) -> str:

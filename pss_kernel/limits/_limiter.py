@@ -7,6 +7,7 @@ import ipaddress
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import structlog
@@ -30,6 +31,7 @@ _NOBODY = "-"
 _PERSONS = {"user", "key"}
 
 
+@lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """Whose address it is: an IPv6 one is one of a /64 that its holder can choose from."""
     try:
