@@ -13,7 +13,7 @@ from pss_kernel import Tenant
 from pss_kernel.installation import Installation
 from pss_kernel.testing import TestKit
 from pss_signing_in.authenticator import Authenticator, decoded, encoded
-from pss_signing_in.people import Person, identity_of, make_person
+from pss_signing_in.people import UNHURRIED, Person, identity_of, make_person
 
 DOMAIN = "staff.example.com"
 ORIGIN = f"https://{DOMAIN}"
@@ -23,7 +23,7 @@ Change = Callable[[dict[str, Any]], None]
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def tenant(installation: Installation) -> Tenant:
     """A tenant whose staff sign in at a page of its own."""
-    settings = {"identity": {"passkey_domain": DOMAIN}}
+    settings = {"identity": {"passkey_domain": DOMAIN, "limits": UNHURRIED}}
     return await TestKit(installation).make_tenant(settings=settings)
 
 

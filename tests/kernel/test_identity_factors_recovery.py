@@ -13,7 +13,7 @@ import pytest_asyncio
 from pss_kernel import Tenant
 from pss_kernel.installation import Installation
 from pss_kernel.testing import TestKit
-from pss_signing_in.people import Person, identity_of, make_person
+from pss_signing_in.people import UNHURRIED, Person, identity_of, make_person
 
 STEP = "/v1/sessions/second-factor"
 CODES = "/v1/me/factors/recovery-codes"
@@ -22,7 +22,7 @@ CODES = "/v1/me/factors/recovery-codes"
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def tenant(installation: Installation) -> Tenant:
     """A tenant where a hundred guesses are free."""
-    settings = {"identity": {"lockout_attempts": 100}}
+    settings = {"identity": {"lockout_attempts": 100, "limits": UNHURRIED}}
     return await TestKit(installation).make_tenant(settings=settings)
 
 

@@ -15,11 +15,11 @@ import pytest_asyncio
 from pss_kernel import Tenant
 from pss_kernel.installation import Installation
 from pss_kernel.testing import TestKit
-from pss_signing_in.people import Person, identity_of, make_person
+from pss_signing_in.people import UNHURRIED, Person, identity_of, make_person
 
 STEP = "/v1/sessions/second-factor"
 # Guessing costs no waiting, so that a test sees what else refuses it.
-PATIENT = {"identity": {"lockout_attempts": 100}}
+PATIENT = {"identity": {"lockout_attempts": 100, "limits": UNHURRIED}}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -190,7 +190,9 @@ async def test_exactly_one_proof(client: httpx.AsyncClient, person: Person) -> N
 
 async def test_guessing_locks_the_account(kit: TestKit) -> None:
     """After a few wrong codes the right one is not looked at until the time is over."""
-    tenant = await kit.make_tenant(settings={"identity": {"lockout_attempts": 3}})
+    tenant = await kit.make_tenant(
+        settings={"identity": {"lockout_attempts": 3, "limits": UNHURRIED}}
+    )
     person = await make_person(kit, tenant, "agent")
     async with kit.http(tenant) as client:
         await person.enrol(client)

@@ -20,7 +20,10 @@ from pss_kernel.persistence import UnitOfWork
 from pss_kernel.tenancy import Tenant
 from pss_kernel.testing import TestKit
 
-__all__ = ["Person", "identity_of", "make_person"]
+__all__ = ["UNHURRIED", "Person", "identity_of", "make_person"]
+
+UNHURRIED = {"sign_in_per_minute": 10_000, "secret_per_minute": 10_000}
+"""Limits of a tenant whose tests sign in all the time, so that they see what else refuses them."""
 
 _ACCOUNT = """
 INSERT INTO account (account_id, email, email_key, name, state, roles, created_by)
