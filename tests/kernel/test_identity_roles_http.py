@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -14,8 +15,11 @@ import pytest_asyncio
 from pss_kernel import Forbidden, Invalid, Tenant, new_id
 from pss_kernel.auth import LEVELS, Actor, Limits
 from pss_kernel.config import IDENTITY
+from pss_kernel.identity.accounts.changes import set_roles
 from pss_kernel.identity.accounts.store import Account, account_of
-from pss_kernel.identity.roles.escalation import check_roles
+from pss_kernel.identity.roles.changes import remove, replace
+from pss_kernel.identity.roles.escalation import check_roles, refuse_above
+from pss_kernel.identity.roles.grants import RoleBody
 from pss_kernel.identity.sessions.opening import open_session
 from pss_kernel.money import Money
 from pss_kernel.testing import TestKit
@@ -164,6 +168,7 @@ async def test_a_role_in_use(kit: TestKit, tenant: Tenant, boss: httpx.AsyncClie
 async def test_assigning(kit: TestKit, tenant: Tenant, boss: httpx.AsyncClient) -> None:
     """A role is assigned by who has all that it gives, within no narrower limits."""
     await boss.post("/v1/roles", json=_CLERK)
+    ost = {"branch": ["ost"]}
     narrow = {"notes:post": (Limits(up_to=(Money("5.00", "EUR"),)),)}
     every = frozenset(kit.installation.registry.permissions)
     cases: list[tuple[Actor, type[Exception] | None]] = [
@@ -183,15 +188,100 @@ async def test_assigning(kit: TestKit, tenant: Tenant, boss: httpx.AsyncClient) 
     for actor, refusal in cases:
         async with kit.unit_of_work(tenant, actor) as uow:
             if refusal is None:
-                await check_roles(uow, ["clerk"])
+                assert ["clerk"] == await check_roles(uow, ["clerk", "clerk"], ost)
                 continue
             with pytest.raises(refusal):
-                await check_roles(uow, ["clerk"])
-            await check_roles(uow, ["clerk"], held=["clerk"])  # nothing is given
+                await check_roles(uow, ["clerk"], ost)
+            with pytest.raises(refusal):
+                await refuse_above(uow, ["clerk"], ost)
     async with kit.unit_of_work(tenant) as uow:
         with pytest.raises(Invalid) as unknown:
-            await check_roles(uow, ["clerk", "gone"])
+            await check_roles(uow, ["clerk", "gone"], ost)
     assert ["/roles/1"] == [one.pointer for one in unknown.value.errors]
+
+
+_ASSIGNING = """
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (classid::bigint << 32 | objid::bigint) = hashtextextended('roles ' || $1, 0)
+"""
+
+
+async def _until_waiting(kit: TestKit, tenant: Tenant) -> None:
+    async with kit.installation.database.owner() as owner:
+        while not await owner.fetchval(_ASSIGNING, tenant.schema):  # noqa: ASYNC110 - the database's
+            await asyncio.sleep(0)
+
+
+async def test_deleted_while_it_is_assigned(
+    kit: TestKit, tenant: Tenant, boss: httpx.AsyncClient
+) -> None:
+    """Who deletes a role waits for who assigns it, and then hears that somebody has it."""
+    await boss.post("/v1/roles", json=_CLERK)
+    account = await _account(kit, tenant)
+    async with kit.installation.unit_of_work(tenant, plugin=IDENTITY) as uow:
+        await set_roles(uow, account.account_id, ["clerk"])
+        deletion = asyncio.create_task(boss.delete("/v1/roles/clerk"))
+        async with asyncio.timeout(10):
+            await _until_waiting(kit, tenant)
+    assert (409, "role-in-use") == _said(await deletion)
+
+
+async def test_assigned_while_it_is_changed(
+    kit: TestKit, tenant: Tenant, boss: httpx.AsyncClient
+) -> None:
+    """Who assigns a role waits for who widens or deletes it, and is judged by what it is then."""
+    only = {"name": "reader", "permissions": ["notes:read"]}
+    for name in ("reader", "ended"):
+        await boss.post("/v1/roles", json=only | {"name": name})
+    account = await _account(kit, tenant)
+    little = Actor("user", "acc_1", frozenset({"notes:read"}))
+
+    async def assign() -> None:
+        async with kit.installation.unit_of_work(tenant, little, plugin=IDENTITY) as uow:
+            await set_roles(uow, account.account_id, [name])
+
+    for name, refusal in (("reader", Forbidden), ("ended", Invalid)):
+        async with kit.installation.unit_of_work(tenant, plugin=IDENTITY) as uow:
+            if name == "ended":
+                await remove(uow, name)
+            else:
+                await replace(uow, name, RoleBody(permissions=["notes:write"]))
+            assignment = asyncio.create_task(assign())
+            async with asyncio.timeout(10):
+                await _until_waiting(kit, tenant)
+        with pytest.raises(refusal):
+            await assignment
+    async with kit.installation.unit_of_work(tenant, plugin=IDENTITY) as uow:
+        assert () == (await account_of(uow, account.account_id)).roles
+
+
+async def test_the_own_station_is_given_to_the_own_people(
+    kit: TestKit, tenant: Tenant, boss: httpx.AsyncClient
+) -> None:
+    """Who is narrowed to the own branch gives that to nobody of another branch."""
+    own = {"name": "branch", "permissions": ["notes:post"]}
+    assert (
+        201
+        == (
+            await boss.post("/v1/roles", json=own | {"rules": {"notes:post": {"own": "branch"}}})
+        ).status_code
+    )
+    lead = Actor(
+        *("user", "acc_1", frozenset({"notes:post"})),
+        attributes={"branch": ["ost"]},
+        rules={"notes:post": (Limits(own=("branch",)),)},
+    )
+    for branch, allowed in ((["ost"], True), (["ost", "west"], False)):
+        account = await _account(kit, tenant, attributes={"branch": branch})
+        async with kit.installation.unit_of_work(tenant, lead, plugin=IDENTITY) as uow:
+            if allowed:
+                changed = await set_roles(uow, account.account_id, ["branch"])
+                assert ("branch",) == changed.roles
+                continue
+            with pytest.raises(Forbidden) as refused:
+                await set_roles(uow, account.account_id, ["branch"])
+            assert "role-above-own" == refused.value.code
 
 
 async def test_limits_over_http(boss: httpx.AsyncClient, signed_in: SignedIn) -> None:

@@ -1,63 +1,18 @@
-"""Nobody gives, or takes away, more than they have themselves."""
+"""What nobody does to accounts: change the own roles, or give facts that one hasn't oneself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pss_kernel.auth._rights import LEVELS, rights_of
-from pss_kernel.errors import FieldError, Forbidden, Invalid, Unauthorised
+from pss_kernel.errors import Forbidden, Unauthorised
 
 if TYPE_CHECKING:
     from pss_kernel.auth import Actor
     from pss_kernel.identity.accounts.store import Account
     from pss_kernel.persistence import UnitOfWork
 
-__all__ = ["check_roles", "refuse_above", "refuse_own", "refuse_wider", "signed_in"]
-
-
-def check_roles(uow: UnitOfWork, roles: Iterable[str]) -> list[str]:
-    """The roles, each once, in order. Raises Invalid for one that the tenant doesn't have."""
-    wanted = list(dict.fromkeys(roles))
-    known = [*LEVELS, *sorted(uow.tenant.roles)]
-    errors = [
-        FieldError(
-            pointer=f"/roles/{place}",
-            detail=f"There is no such role. Known are: {', '.join(known)}.",
-            code="unknown-role",
-        )
-        for place, role in enumerate(wanted)
-        if role not in known
-    ]
-    if errors:
-        raise Invalid("Some roles are not known here.", code="unknown-role", errors=errors)
-    return wanted
-
-
-def refuse_above(uow: UnitOfWork, roles: Iterable[str]) -> None:
-    """Raises Forbidden where the roles amount to more than the actor may itself.
-
-    So nobody gives such roles, and nobody changes the account of somebody who has them.
-    """
-    actor = uow.actor
-    if actor.kind == "system":
-        return
-    rights = rights_of(uow.installation.registry, uow.tenant, roles)
-    above = [name for name in sorted(rights.scopes) if not actor.may(name)]
-    # Where the actor's own permission is narrowed, what is given must be narrowed by no less.
-    above += [
-        name
-        for name, own in actor.rules.items()
-        if name in rights.scopes
-        and not (name in rights.rules and set(rights.rules[name]) <= set(own))
-    ]
-    if above:
-        raise Forbidden(
-            f"These roles may more than you: {', '.join(above[:5])}"
-            f"{', …' if len(above) > 5 else ''}.",  # noqa: PLR2004 - enough to see why
-            code="role-above-own",
-            mend="Somebody with at least these permissions can do it.",
-        )
+__all__ = ["refuse_own", "refuse_wider", "signed_in"]
 
 
 def refuse_wider(uow: UnitOfWork, attributes: Mapping[str, Sequence[str]]) -> None:

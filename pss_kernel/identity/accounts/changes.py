@@ -13,16 +13,12 @@ import msgspec
 from pss_kernel.config import IDENTITY
 from pss_kernel.errors import Conflict
 from pss_kernel.identity.accounts.addresses import checked_address
-from pss_kernel.identity.accounts.authority import (
-    check_roles,
-    refuse_above,
-    refuse_own,
-    refuse_wider,
-)
+from pss_kernel.identity.accounts.authority import refuse_own, refuse_wider
 from pss_kernel.identity.accounts.events import InvitationRequested, PasswordResetRequested
 from pss_kernel.identity.accounts.links import end_links
 from pss_kernel.identity.accounts.lockout import forget_attempts
 from pss_kernel.identity.accounts.store import Account, account_of
+from pss_kernel.identity.roles.escalation import check_roles, refuse_above
 from pss_kernel.identity.sessions.ending import end_sessions, renew_tokens
 from pss_kernel.ids import new_id
 
@@ -79,8 +75,7 @@ async def invite(
     Raises Conflict (``email-taken``), Invalid, Forbidden (``role-above-own``).
     """
     address, key = checked_address(email)
-    wanted = check_roles(uow, roles)
-    refuse_above(uow, wanted)
+    wanted = await check_roles(uow, roles, attributes or {})
     refuse_wider(uow, attributes or {})
     account_id = new_id("acc")
     facts = msgspec.json.encode(attributes or {}).decode()
@@ -130,8 +125,7 @@ async def set_roles(uow: UnitOfWork, account_id: str, roles: Sequence[str]) -> A
     """Give the account these roles and no others. Raises Forbidden, Invalid."""
     account = await _changeable(uow, account_id)
     refuse_own(uow, account)
-    wanted = check_roles(uow, roles)
-    refuse_above(uow, wanted)
+    wanted = await check_roles(uow, roles, account.attributes)
     if wanted == list(account.roles):
         return account
     async with uow.acting(IDENTITY):
@@ -219,5 +213,5 @@ async def unlock(uow: UnitOfWork, account_id: str) -> Account:
 async def _changeable(uow: UnitOfWork, account_id: str) -> Account:
     """The account, unless it may more than whoever wants to change it. Raises NotFound."""
     account = await account_of(uow, account_id)
-    refuse_above(uow, account.roles)
+    await refuse_above(uow, account.roles, account.attributes)
     return account

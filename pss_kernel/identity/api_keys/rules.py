@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from pss_kernel.api_versions import VERSIONS
 from pss_kernel.auth import scopes_of
+from pss_kernel.auth._rights import Given
 from pss_kernel.errors import FieldError, Forbidden, Invalid
+from pss_kernel.identity.roles.escalation import beyond_own, named
 
 if TYPE_CHECKING:
     from pss_kernel.auth import Actor
@@ -94,18 +96,17 @@ def refuse_more_than_own(
     Raises Forbidden where the scopes include what the actor may not, or may only within limits: a
     key has no amount and no station that would keep it within them.
     """
-    if actor.kind == "system":
-        return
-    wanted = scopes_of(registry, tenant, frozenset(scopes))
-    missing = sorted(one for one in wanted if not actor.may(one))
-    narrowed = sorted(one for one in wanted if one in actor.rules)
-    if not missing and not narrowed:
+    given = {name: Given("scope") for name in scopes_of(registry, tenant, frozenset(scopes))}
+    beyond = beyond_own(actor, registry, given)
+    missing = [one for one in beyond if not actor.may(one)]
+    narrowed = [one for one in beyond if actor.may(one)]
+    if not beyond:
         return
     said = []
     if missing:
-        said.append(f"you don't have {_some(missing)} yourself")
+        said.append(f"you don't have {named(missing)} yourself")
     if narrowed:
-        said.append(f"you have {_some(narrowed)} within limits that a key can't keep")
+        said.append(f"you have {named(narrowed)} within limits that a key can't keep")
     raise Forbidden(
         f"A key can't be given more than its maker has: {'; '.join(said)}.",
         code="scopes-beyond-own",
@@ -129,8 +130,3 @@ def refuse(errors: Iterable[FieldError]) -> None:
     found = list(errors)
     if found:
         raise Invalid(errors=found)
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown  # noqa: PLR2004 - as many as one reads

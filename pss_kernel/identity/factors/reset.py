@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pss_kernel.identity.accounts.authority import refuse_above, refuse_own
+from pss_kernel.identity.accounts.authority import refuse_own
 from pss_kernel.identity.accounts.store import account_of
 from pss_kernel.identity.factors.attempts import forgive
 from pss_kernel.identity.factors.events import tell
 from pss_kernel.identity.factors.recovery import drop_recovery_codes
+from pss_kernel.identity.roles.escalation import refuse_above
 from pss_kernel.identity.sessions.ending import end_sessions
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ async def reset_factors(uow: UnitOfWork, account_id: str, *, reason: str = "") -
     """
     account = await account_of(uow, account_id)
     refuse_own(uow, account)
-    refuse_above(uow, account.roles)
+    await refuse_above(uow, account.roles, account.attributes)
     rows = await uow.hot(_REMOVE, account.account_id)
     await drop_recovery_codes(uow, account.account_id)
     await forgive(uow, account.account_id)

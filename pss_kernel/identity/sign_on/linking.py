@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
+from pss_kernel.auth._rights import LEVELS
 from pss_kernel.errors import Forbidden, Invalid
 from pss_kernel.identity.accounts.addresses import checked_address
 from pss_kernel.identity.accounts.store import Account, account_by_email, account_of
+from pss_kernel.identity.roles.escalation import assignable
 from pss_kernel.identity.sessions.ending import renew_tokens
 from pss_kernel.ids import new_id
 
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from pss_kernel.persistence import UnitOfWork
 
 __all__ = ["account_for", "methods_of", "roles_of"]
+
+_log = structlog.get_logger("pss.identity")
 
 _LINKED = "SELECT account_id FROM sign_on_link WHERE issuer = $1 AND subject = $2"
 _LINK = """
@@ -91,7 +97,7 @@ async def _made(uow: UnitOfWork, sign_on: SignOn, claims: Mapping[str, Any], ema
         raise Forbidden("The provider gives no usable address.", code="no-account") from error
     name = claims.get("name")
     name = name[:_LONGEST_NAME] if isinstance(name, str) and name.isprintable() else address
-    account_id, roles = new_id("acc"), roles_of(sign_on, claims)
+    account_id, roles = new_id("acc"), await _given_roles(uow, sign_on, claims)
     if not await uow.hot(_MAKE, account_id, address, key, name, roles):
         raise Forbidden("Sign in once more.", code="no-account", retryable=True)
     uow.audit("account.created", account_id, after={"kind": "staff", "roles": roles})
@@ -104,7 +110,7 @@ async def _with_roles(
     """The account with the roles that the provider says, where it is the one to say them."""
     if not sign_on.role_claim:
         return account
-    roles = roles_of(sign_on, claims)
+    roles = await _given_roles(uow, sign_on, claims)
     if sorted(account.roles) == roles:
         return account
     await uow.hot(_ROLES, account.account_id, roles)
@@ -117,6 +123,20 @@ async def _with_roles(
         reason="as the identity provider says",
     )
     return await account_of(uow, account.account_id)
+
+
+async def _given_roles(uow: UnitOfWork, sign_on: SignOn, claims: Mapping[str, Any]) -> list[str]:
+    """Those of the roles that there are, and none of them is deleted until this ends.
+
+    A name that means nothing now must not begin to mean something when somebody uses it.
+    """
+    tenant = await assignable(uow)
+    roles = roles_of(sign_on, claims)
+    given = [one for one in roles if one in LEVELS or one in tenant.roles]
+    if given != roles:
+        gone = sorted(set(roles) - set(given))
+        _log.warning("sign_on_role_unknown", tenant=tenant.code, roles=gone)
+    return given
 
 
 def roles_of(sign_on: SignOn, claims: Mapping[str, Any]) -> list[str]:
