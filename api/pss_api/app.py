@@ -17,6 +17,7 @@ from pss_api.endpoint import handler_of
 from pss_api.gateway import Gateway
 from pss_api.limits import draw
 from pss_api.oauth import token_endpoint
+from pss_api.pages import account_pages
 from pss_api.problems import HANDLERS
 from pss_api.traffic import TrafficCounter
 from pss_api.versions import Change
@@ -106,6 +107,7 @@ def build(installation: Installation, changes: tuple[Change, ...] = CHANGES) -> 
         route_handlers=[
             Router("/v1", route_handlers=[show_tenant, token_endpoint(installation), *handlers]),
             *well_known(installation),
+            *account_pages(installation),
             health,
             ready,
             openapi_assets(),

@@ -20,6 +20,19 @@ _PUBLIC = {
     ("GET", "/.well-known/jwks.json"): "the public halves of the signing keys",
     ("GET", "/health"): "a probe of the machine's own; says that the process lives",
     ("GET", "/ready"): "a probe of the machine's own; says whether the database answers",
+    **{
+        ("GET", f"/account{page}"): "a page for people, the same for everybody: no data in it"
+        for page in (
+            "",
+            "/sign-in",
+            "/signed-on",
+            "/invitation",
+            "/password-reset",
+            "/verification",
+        )
+    },
+    ("GET", "/account/brand.css"): "the airline's colours for those pages",
+    ("GET", "/account/assets/{file_path}"): "their scripts and style",
     ("GET", "/docs"): "the page that describes the interface",
     ("GET", "/docs/openapi.json"): "the description itself: the same for every caller",
     ("GET", "/docs/{path}"): "the same page",

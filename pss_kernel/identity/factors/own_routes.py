@@ -24,6 +24,7 @@ from pss_kernel.identity.factors.proof import Code
 from pss_kernel.identity.factors.raising import RaisedToken, raise_session
 from pss_kernel.identity.factors.recovery import make_recovery_codes, recovery_left
 from pss_kernel.identity.factors.store import Factor, factors_of
+from pss_kernel.identity.factors.totp import qr_code_of
 from pss_kernel.persistence import UnitOfWork
 
 __all__ = ["list_factors"]
@@ -51,6 +52,8 @@ class TotpSecret(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     secret: str
     uri: str
+    qr_code: str
+    """The picture of `uri`: SVG as a `data:` URI, for a page that draws none itself."""
 
 
 class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +96,7 @@ async def list_factors(uow: UnitOfWork) -> Factors:
 async def add_totp(data: NewTotp, uow: UnitOfWork) -> TotpSecret:
     """Begin to use an authenticator app; it counts once it is confirmed, within 15 minutes."""
     factor_id, secret, uri = await begin_totp(uow, data.name.strip())
-    return TotpSecret(id=factor_id, secret=secret, uri=uri)
+    return TotpSecret(id=factor_id, secret=secret, uri=uri, qr_code=qr_code_of(uri))
 
 
 @plugin.post(

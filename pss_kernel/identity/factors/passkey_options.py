@@ -28,7 +28,9 @@ from pss_kernel.identity.factors.steps import begin_step
 from pss_kernel.identity.settings import IdentitySettings
 
 if TYPE_CHECKING:
+    from pss_kernel.installation import Installation
     from pss_kernel.persistence import UnitOfWork
+    from pss_kernel.tenancy import Tenant
 
 __all__ = [
     "ALGORITHMS",
@@ -38,6 +40,7 @@ __all__ = [
     "options_to_prove",
     "options_to_register",
     "relying_party",
+    "relying_party_of",
 ]
 
 REGISTRATION = "passkey-registration"
@@ -70,10 +73,15 @@ class RelyingParty(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def relying_party(uow: UnitOfWork) -> RelyingParty:
+    """The one of the tenant that the unit of work is bound to."""
+    return relying_party_of(uow.installation, uow.tenant)
+
+
+def relying_party_of(installation: Installation, tenant: Tenant) -> RelyingParty:
     """The one of the tenant's setting, else of its first domain, else of its name here."""
-    settings = uow.settings(IdentitySettings)
-    base = uow.installation.config.base_domain.lower()
-    own = [*sorted(uow.tenant.domains), f"{uow.tenant.code.replace('_', '-')}.{base}"]
+    settings = installation.settings_of(tenant, IdentitySettings)
+    base = installation.config.base_domain.lower()
+    own = [*sorted(tenant.domains), f"{tenant.code.replace('_', '-')}.{base}"]
     domain = settings.passkey_domain or own[0]
     return RelyingParty(
         domain=domain, origins=list(settings.passkey_origins) or [f"https://{domain}"]

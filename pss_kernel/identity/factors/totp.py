@@ -9,11 +9,20 @@ import hmac
 from typing import TYPE_CHECKING
 
 import pyotp
+import segno
 
 if TYPE_CHECKING:
     from pss_kernel.persistence import UnitOfWork
 
-__all__ = ["SECRET_FIELD", "accept_code", "new_secret", "step_of", "take_step_of", "uri_of"]
+__all__ = [
+    "SECRET_FIELD",
+    "accept_code",
+    "new_secret",
+    "qr_code_of",
+    "step_of",
+    "take_step_of",
+    "uri_of",
+]
 
 SECRET_FIELD = "factor.secret"  # noqa: S105 - the name of a column
 STEP_SECONDS = 30
@@ -41,6 +50,12 @@ def uri_of(secret: str, account: str, issuer: str) -> str:
     # A colon parts the two in the label, so neither may have one.
     name, at = account.replace(":", " "), issuer.replace(":", " ")
     return pyotp.TOTP(secret, name=name, issuer=at).provisioning_uri()
+
+
+def qr_code_of(uri: str) -> str:
+    """The QR code of a URI: SVG as a ``data:`` URI, dark on light whatever the page is."""
+    drawn: str = segno.make(uri, error="m", micro=False).svg_data_uri(light="#fff", scale=4)
+    return drawn
 
 
 def step_of(secret: str, code: str, at: float) -> int | None:

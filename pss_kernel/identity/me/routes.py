@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 from pss_kernel.identity import plugin
+from pss_kernel.identity.accounts.store import account_of
 from pss_kernel.identity.roles.explain import permissions_of
 from pss_kernel.persistence import UnitOfWork
 
@@ -22,12 +23,15 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     session: str | None = None
     authenticated_at: datetime | None = None
     methods: list[str] = []
+    name: str | None = None
+    email: str | None = None
 
 
 @plugin.get("/me", permission="identity:self", summary="Who one is")
 async def show_me(uow: UnitOfWork) -> Me:
     """What the caller is known as here, and the permissions that it has."""
     actor = uow.actor
+    account = await account_of(uow, actor.id) if actor.kind == "user" else None
     return Me(
         kind=actor.kind,
         id=actor.id,
@@ -37,4 +41,6 @@ async def show_me(uow: UnitOfWork) -> Me:
         session=actor.session or None,
         authenticated_at=actor.authenticated_at,
         methods=sorted(actor.methods),
+        name=account.name if account else None,
+        email=account.email if account else None,
     )
