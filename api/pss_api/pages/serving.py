@@ -108,7 +108,8 @@ def _facts(installation: Installation, tenant: Tenant) -> dict[str, Any]:
 
 def _refused(problem: Problem) -> Response[bytes]:
     """For people, who can't read a problem document; nobody's colours, for it is nobody's page."""
-    answer = _html("refused.html", problem.status, title=problem.title, detail=problem.detail)
+    title = "There is nothing here" if isinstance(problem, TenantUnknown) else problem.title
+    answer = _html("refused.html", problem.status, title=title, detail=problem.detail)
     if problem.retryable:
         answer.headers["Retry-After"] = str(problem.retry_after)
     return answer

@@ -123,6 +123,15 @@ async function showSessions() {
   element("end-others").hidden = data.length < 2;
 }
 
+// "Firefox on Windows", where it is a browser that is known; else what it calls itself.
+function programOf(agent) {
+  const first = (names) => names.find(([mark]) => agent.includes(mark))?.[1];
+  const browser = first([["Edg/", "Edge"], ["OPR/", "Opera"], ["Firefox/", "Firefox"], ["Chrome/", "Chrome"], ["Safari/", "Safari"]]);
+  const system = first([["Windows", "Windows"], ["Android", "Android"], ["iPhone", "iPhone"], ["iPad", "iPad"], ["Mac OS X", "macOS"], ["Linux", "Linux"]]);
+  if (browser && system) return `${browser} on ${system}`;
+  return agent || "A program without a name";
+}
+
 function sessionEntry(one) {
   const ways = [...new Set(one.methods.map((way) => WAYS[way]).filter(Boolean))].join(", ");
   const details = [
@@ -133,7 +142,7 @@ function sessionEntry(one) {
     await ask("DELETE", `/sessions/${one.session_id}`);
     await showSessions();
   };
-  return entry(one.user_agent || "A program without a name", details, "End", element("sessions-refusal"), one.current ? null : end);
+  return entry(programOf(one.user_agent), details, "End", element("sessions-refusal"), one.current ? null : end);
 }
 
 onClick(element("end-others"), element("sessions-refusal"), async () => {
