@@ -20,6 +20,8 @@ function go(answer) {
   element("second-passkey").hidden = !(kinds.includes("passkey") && passkeysWork());
   element("with-recovery").hidden = !kinds.includes("recovery_code");
   element("with-recovery").open = !app && element("second-passkey").hidden;
+  const none = ["with-code", "second-passkey", "with-recovery"].every((id) => element(id).hidden);
+  element("second-none").hidden = !none;
   show("second");
   if (app) element("code").focus();
 }
