@@ -602,7 +602,8 @@ async def test_own_password(kit: TestKit, member: Any, as_person: Any) -> None:
     )
     assert answer.status_code == 200, answer.text
     assert await _ended(kit, tenant, other.session_id) == "password-changed"
-    assert (await client.get("/v1/me")).json()["id"] == made.account_id
+    me = (await client.get("/v1/me")).json()
+    assert (made.account_id, "ada@example.com") == (me["id"], me["email"])
     assert await signs_in(kit, tenant, "ada@example.com", BETTER)
 
 

@@ -53,6 +53,7 @@ async def test_enrolment(kit: TestKit, tenant: Tenant, client: httpx.AsyncClient
     person = await make_person(kit, tenant, "agent")
     begun = await client.post("/v1/me/factors/totp", json={"name": "Old"}, headers=person.headers)
     uri = urlsplit(begun.json()["uri"])
+    assert begun.json()["qr_code"].startswith("data:image/svg+xml")
     label = unquote(uri.path).lstrip("/")
     assert label == f"{tenant.name}:{person.account_id}@example.com"
     assert parse_qs(uri.query)["issuer"] == [tenant.name]
