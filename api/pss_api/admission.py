@@ -7,8 +7,9 @@ from typing import Any
 
 from litestar.connection import ASGIConnection
 
-from pss_api.bearer import bearer_of
-from pss_api.key_holder import holder_of, refuse_key_in_url
+from pss_api.bearer import bearer_of, label_of
+from pss_api.denials import note_who
+from pss_api.key_holder import known_key, opened_by, refuse_key_in_url
 from pss_api.versions import version_of
 from pss_kernel.auth import Actor
 from pss_kernel.auth._tokens import looks_like_token
@@ -73,6 +74,7 @@ async def identify(installation: Installation, request: Connection) -> tuple[Ten
     """
     refuse_key_in_url(request.scope["query_string"])
     tenant = resolve_tenant(installation, request)
+    note_who(request.scope, tenant.code)
     address = str(request.scope.get("pss_client", ""))
     user_agent = request.headers.get("user-agent", "")
     header = request.headers.get("authorization")
@@ -83,11 +85,15 @@ async def identify(installation: Installation, request: Connection) -> tuple[Ten
         credential = credential.strip() if kind.lower() == "bearer" else ""
         if looks_like_token(credential):
             claims = await installation.tokens.read(credential)
+            note_who(request.scope, tenant.code, label_of(claims))
             tenant = admitted_to(installation.directory, tenant, claims.tenant)
             actor = bearer_of(installation, tenant, claims, address)
         else:
-            tenant, actor = holder_of(installation, tenant, credential, address)
+            key = known_key(installation, credential)
+            note_who(request.scope, tenant.code, f"key:{key.key_id}")
+            tenant, actor = opened_by(installation, tenant, key, address)
         tenant.refuse_leaving()
+    note_who(request.scope, tenant.code, actor.label)
     request.scope["pss_mode"] = tenant.mode  # type: ignore[typeddict-unknown-key]
     version = version_of(installation, actor, request.headers.get("pss-version"))
     request.scope["pss_version"] = version  # type: ignore[typeddict-unknown-key]

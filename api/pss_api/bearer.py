@@ -12,7 +12,12 @@ from pss_kernel.errors import Forbidden, Unauthorised
 from pss_kernel.installation import Installation
 from pss_kernel.tenancy import Tenant
 
-__all__ = ["bearer_of"]
+__all__ = ["bearer_of", "label_of"]
+
+
+def label_of(claims: Claims) -> str:
+    """Whose token it is, whether or not it is let in: as an actor's label."""
+    return f"{'key' if claims.sid is None else 'user'}:{claims.sub}"
 
 
 def bearer_of(installation: Installation, tenant: Tenant, claims: Claims, address: str) -> Actor:

@@ -13,6 +13,7 @@ from litestar.enums import ScopeType
 
 from pss_api.client import Proxies
 from pss_api.cors import cors_headers, is_preflight
+from pss_api.denials import DenialLog, note_denial
 from pss_api.headers import SAFE, refuse_unclear_host, strict_transport
 from pss_api.limits import limit_headers, note_limits, refuse_oversized
 from pss_api.position import tell_position
@@ -53,6 +54,7 @@ class Gateway:
         self._app = app
         self._installation = installation
         self._traffic = traffic
+        self._denials = DenialLog()
         self._proxies = proxies or Proxies(installation.config.trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,6 +73,7 @@ class Gateway:
         parent, state = _traced(scope)
         with correlated(request_id, parent, state, request_id=request_id):
             await self._serve(scope, _in_time(receive), sending)
+        self._denials.tell(scope)
         if self._traffic is not None and "pss_admitted" in scope:
             tenant, actor = facts["pss_admitted"]
             self._traffic.note(tenant, sending.status, time.monotonic() - started)
@@ -87,6 +90,7 @@ class Gateway:
         except Problem as problem:
             if isinstance(problem, TooManyRequests) and isinstance(problem.taken, Taken):
                 note_limits(scope, problem.taken)
+            note_denial(scope, problem.status, problem.code)
             await _refuse(problem, scope, sending)
             return
         if is_preflight(scope):

@@ -10,19 +10,9 @@ from pss_kernel.installation import Installation
 from pss_kernel.tenancy import Tenant
 from pss_kernel.tenancy._test_mode import admitted_to
 
-__all__ = ["holder_of", "known_key", "opened_by", "refuse_key_in_url"]
+__all__ = ["known_key", "opened_by", "refuse_key_in_url"]
 
 _KEY_IN_URL = re.compile(rb"pss_(?:live_|test_)?[0-9a-f]{16}_[A-Za-z0-9_-]{43}")
-
-
-def holder_of(
-    installation: Installation, named: Tenant, credential: str, address: str
-) -> tuple[Tenant, Actor]:
-    """The tenant that the key opens, where ``named`` is the one that was asked for, and its holder.
-
-    Raises as ``known_key`` and ``opened_by``.
-    """
-    return opened_by(installation, named, known_key(installation, credential), address)
 
 
 def known_key(installation: Installation, credential: str) -> ApiKey:

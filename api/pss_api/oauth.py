@@ -22,6 +22,7 @@ from litestar.params import HeaderParameter
 
 from pss_api.admission import resolve_tenant
 from pss_api.bearer import narrowed
+from pss_api.denials import note_denial, note_who
 from pss_api.idempotency_key import IDEMPOTENCY_KEY, idempotency_key_of
 from pss_api.key_holder import known_key, opened_by, refuse_key_in_url
 from pss_api.limits import draw
@@ -102,6 +103,7 @@ def token_endpoint(installation: Installation) -> HTTPRouteHandler:
         """
         refuse_key_in_url(request.scope["query_string"])
         tenant = resolve_tenant(installation, request)
+        note_who(request.scope, tenant.code)
         asker = Actor("guest", address=str(request.scope.get("pss_client", "")))
         await draw(installation, request.scope, tenant, asker, "secret")
         body = await request.body()
@@ -110,7 +112,7 @@ def token_endpoint(installation: Installation) -> HTTPRouteHandler:
             tenant, actor, key = _client(installation, tenant, request, form)
             wanted = _wanted(form, actor)
         except _Refused as refused:
-            return _refusal(refused, request)
+            return _refusal(refused)
         request.scope["pss_admitted"] = (tenant, actor)  # type: ignore[typeddict-unknown-key]
         idempotency = _idempotency(request, actor, body)
         correlation = Correlation(str(request.scope["pss_request_id"]))  # type: ignore[typeddict-item]
@@ -165,9 +167,10 @@ def _client(
     address = str(request.scope.get("pss_client", ""))
     try:
         key = known_key(installation, f"{client}_{secret}")
+        note_who(request.scope, named.code, f"key:{key.key_id}")
         tenant, actor = opened_by(installation, named, key, address)
     except (Unauthorised, Forbidden) as error:
-        _log.info("client_refused", reason=error.code, address=address)
+        note_denial(request.scope, error.status, error.code)
         raise _Refused("invalid_client", error.detail, status=401) from error
     return tenant, actor, key
 
@@ -216,11 +219,10 @@ async def _sign(
     return ClientToken(access_token=token, expires_in=seconds, scope=scope)
 
 
-def _refusal(refused: _Refused, request: Request[Any, Any, Any]) -> Response[Any]:
+def _refusal(refused: _Refused) -> Response[Any]:
     headers = dict(_NO_STORE)
     if refused.status == 401:  # noqa: PLR2004 - named by RFC 6749
         headers["WWW-Authenticate"] = 'Basic realm="pss"'
-    _log.info("client_token_refused", error=refused.answer.error, path=request.url.path)
     return Response(
         msgspec.json.encode(refused.answer),
         status_code=refused.status,

@@ -18,6 +18,7 @@ from litestar.exceptions import (
 from litestar.types import ExceptionHandlersMap
 from litestar.utils.scope.state import ScopeState
 
+from pss_api.denials import note_denial
 from pss_api.limits import note_limits
 from pss_api.versions import pointers_as_sent
 from pss_kernel.errors import (
@@ -101,6 +102,7 @@ def _request_id(request: Request[Any, Any, Any]) -> str:
 def _known(request: Request[Any, Any, Any], error: Problem) -> Response[Any]:
     if isinstance(error, TooManyRequests) and isinstance(error.taken, Taken):
         note_limits(request.scope, error.taken)
+    note_denial(request.scope, error.status, error.code)
     error.errors = _as_sent(request, error.errors)
     return problem_response(error, _request_id(request))
 

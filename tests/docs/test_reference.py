@@ -14,6 +14,7 @@ from docs_pages import ROOT
 from problem_codes import problem_codes
 
 import pss_kernel
+from pss_api.denials import DENIALS
 from pss_kernel.cli._main import build
 from pss_kernel.config import Config
 
@@ -103,5 +104,6 @@ def test_log_lines_are_documented() -> None:
     logged = re.compile(r"_log\.(?:warning|error|exception)\(\s*\"(\w+)\"")
     sources = [*(ROOT / "pss_kernel").rglob("*.py"), *(ROOT / "api" / "pss_api").rglob("*.py")]
     names = {name for path in sources for name in logged.findall(path.read_text(encoding="utf-8"))}
+    names |= DENIALS
     assert len(names) > 5
     assert [] == sorted(name for name in names if f"`{name}`" not in page("operations.md"))
