@@ -225,9 +225,9 @@ class UnitOfWork:
         self._refuse_to_write("erase_persons")
         async with self.acting(KERNEL):
             erased = await erase_persons(self, subjects)
+            await forget_answers(self, subjects)
         for subject in erased:
             self.audit("person.erased", subject)
-            await forget_answers(self, subjects)
         return erased
 
     async def now(self) -> datetime:

@@ -81,10 +81,10 @@ class Place:
 
 
 def _rows(export: Path) -> dict[str, str]:
-    """The digest of each table of an export that is whole."""
+    """The digest of each table of an export that is whole; the trail has an entry of each run."""
     manifest = read_manifest(export)
     assert [] == faults_of(export, manifest)
-    return {one.name: one.sha256 for one in manifest.tables}
+    return {one.name: one.sha256 for one in manifest.tables if one.name != "audit_entry"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -114,10 +114,8 @@ async def test_kept_before_an_upgrade(both: Any, installation: Any) -> None:
     tenant = installation.directory.by_code(old.headers["PSS-Tenant"])
     async with installation.unit_of_work(tenant) as uow:
         await uow.hot(
-            "UPDATE idempotency SET fingerprint = substr(fingerprint, 1, 32), "
-            "body = convert_to(replace(convert_from(body, 'UTF8'), $2, $3), 'UTF8') "
-            "WHERE key = $1",
-            *(key["Idempotency-Key"], '"body"', '"text"'),
+            "UPDATE idempotency SET fingerprint = $2, body = $3, data_key = NULL WHERE key = $1",
+            *(key["Idempotency-Key"], digest, first.content.replace(b'"body"', b'"text"')),
         )
     again = await old.post("/v1/notes", json={"text": "old"}, headers=key)
     assert ("true", first.json()) == (again.headers["Idempotent-Replayed"], again.json())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ async def test_moved_by_command(kit: TestKit, pss: Callable[..., Any]) -> None:
     await kit.make_tenant(code="commuter", plugins=["notes"])
     code, out, err = await pss("tenant", "move", "commuter", "--to", "east")
     assert (0, "") == (code, err)
-    assert "commuter lives in east now: 0 rows and 0 events" in out
+    assert re.search(r"commuter lives in east now: \d+ rows and 0 events", out)
     assert "It could not be changed for" in out
     code, out, _ = await pss("tenant", "move", "commuter", "--to", "east")
     assert (0, "Nothing to do: commuter lives in east.\n") == (code, out)

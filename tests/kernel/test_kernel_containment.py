@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pss_api.gateway import gateway
+from pss_api.gateway import Gateway
 from pss_kernel import Conflict, Plugin, UnitOfWork
 from pss_kernel.errors import Invalid, TooSlow
 from pss_kernel.messaging._deliver import deliver
@@ -131,7 +131,7 @@ def test_a_colour_that_is_none(colour: str, tmp_path: Path) -> None:
     assert "/brand/primary_color" == error.pointer
 
 
-async def test_a_body_that_dribbles(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_dribbles(kit: TestKit, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client has only so long to send its body."""
     monkeypatch.setattr("pss_api.gateway._BODY_SECONDS", 0.02)
     never = asyncio.Event()
@@ -144,9 +144,17 @@ async def test_a_body_that_dribbles(monkeypatch: pytest.MonkeyPatch) -> None:
     async def app(_scope: Any, receive: Any, _send: Any) -> None:
         await receive()
 
-    scope: Any = {"type": "http", "path": "/v1/x", "headers": []}
+    scope: Any = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/v1/x",
+        "raw_path": b"/v1/x",
+        "query_string": b"",
+        "headers": [(b"host", b"test.invalid")],
+    }
     with pytest.raises(TooSlow):
-        await gateway(app)(scope, receive, send)
+        await Gateway(app, kit.installation)(scope, receive, send)
 
 
 def test_migrations_that_end_twice(tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def test_wrong_names_in_a_manifest(
     """A table that is not there, or of a plugin that is not required, breaks its own plugin."""
     one = Plugin("third", version="1.0", requires=requires, reads=reads, package="pss_echo")
     found = Registry([registry["notes"], one])
-    assert ["notes"] == list(found.plugins)
+    assert ["identity", "notes"] == list(found.plugins)
     with pytest.raises(Invalid, match=said):
         found.refuse_broken()
 

@@ -213,6 +213,6 @@ async def test_making_a_tenant_again_changes_nothing(either: TestKit) -> None:
     again = await asyncio.gather(
         *(either.make_tenant(plugins=["echo"], code=tenant.code) for _ in range(3))
     )
-    assert {"kernel", "notes", "echo"} == again[0].enabled
+    assert {"kernel", "identity", "notes", "echo"} == again[0].enabled
     async with either.unit_of_work(tenant) as uow:
         assert 1 == (await uow.hot("SELECT count(*) FROM note"))[0][0]

@@ -101,7 +101,7 @@ loud = true
     } == _lines(findings)  # fmt: skip
     assert all(one.mend and one.line for one in findings)
     told = {one.message.partition(":")[0]: str(one) for one in findings}
-    assert "Installed are: notes, echo." in told["plugins.ghost"]
+    assert "Installed are: identity, notes, echo." in told["plugins.ghost"]
     assert "time zone of the IANA database" in told["tenant.time_zone"]
     assert f"{folder / 'tenant.toml'}:4: " in told["tenant.currency"]
 
@@ -225,7 +225,7 @@ async def test_each_change_is_told(kit: TestKit, registry: Registry, write: Any)
     await apply_tenant(kit.installation, wanted)
     assert [] == await plan_tenant(kit.installation, wanted)
     tenant = kit.installation.directory.by_code(code)
-    assert ("Nordwind Air", {"kernel", "notes"}) == (tenant.name, tenant.enabled)
+    assert ("Nordwind Air", {"kernel", "identity", "notes"}) == (tenant.name, tenant.enabled)
     async with kit.unit_of_work(tenant) as uow:
         assert (5, 8) == (await store.left_in(uow, "a"), uow.settings(Settings).most)
 

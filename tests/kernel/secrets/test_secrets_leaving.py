@@ -56,7 +56,8 @@ async def test_sealed_in_the_export(both: TestKit, clear: str, tmp_path: Path) -
         for column in table.columns
         if column.protection
     }
-    assert {"visitor.contact", "person_key.wrapped", "tenant_key.wrapped"} == {
+    sealed = {"visitor.contact", "factor.secret", "person_key.wrapped", "tenant_key.wrapped"}
+    assert sealed == {
         name for name, protection in marked.items() if protection == "encrypted"
     }
     assert "secret" == marked["tenant_plugin.settings"]

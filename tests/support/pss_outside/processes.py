@@ -47,6 +47,12 @@ async def until(condition: Callable[[], Any], *, seconds: float = 20.0) -> Any:
         await asyncio.sleep(0.03)  # between two looks at the condition
 
 
+_TESTED = {
+    "PSS_OUTGOING_ALLOW": LOOPBACK,  # what is played for the tests answers on this machine
+    "PSS_RATE_LIMITS": "off",  # all of a run's requests come from one address
+}
+
+
 def free_port() -> int:
     """Find a port of the loopback interface that nobody uses now."""
     with socket.socket() as probe:
@@ -65,8 +71,7 @@ def process(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            # What is played for these tests answers on this machine.
-            env={**os.environ, "PSS_OUTGOING_ALLOW": LOOPBACK, **(environment or {})},
+            env={**_TESTED, **os.environ, **(environment or {})},
         )
     try:
         yield running
