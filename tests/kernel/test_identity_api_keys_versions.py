@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from collections.abc import AsyncIterator
@@ -112,6 +113,7 @@ async def test_kept_before_an_upgrade(both: Any, installation: Any) -> None:
     key = {"Idempotency-Key": secrets.token_hex(8)}
     first = await old.post("/v1/notes", json={"text": "old"}, headers=key)
     tenant = installation.directory.by_code(old.headers["PSS-Tenant"])
+    digest = hashlib.sha256(b"/v1/notes?\0" + first.request.content).digest()
     async with installation.unit_of_work(tenant) as uow:
         await uow.hot(
             "UPDATE idempotency SET fingerprint = $2, body = $3, data_key = NULL WHERE key = $1",

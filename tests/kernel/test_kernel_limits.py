@@ -157,7 +157,8 @@ from pss_kernel.limits._redis import RedisBuckets
 
 async def race(url, code):
     buckets = RedisBuckets(url)
-    takes = [Take(Bucket(code, *one, 1_000_000)) for one in [("client", "a", 1000), ("read", "a", 50)]]
+    rows = [("client", "a", 1000), ("read", "a", 50)]
+    takes = [Take(Bucket(code, *one, 1_000_000)) for one in rows]
     print("ready", flush=True)
     sys.stdin.readline()
     found = await asyncio.gather(*(buckets.take(takes) for _ in range(200)))

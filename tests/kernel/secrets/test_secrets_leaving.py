@@ -57,9 +57,7 @@ async def test_sealed_in_the_export(both: TestKit, clear: str, tmp_path: Path) -
         if column.protection
     }
     sealed = {"visitor.contact", "factor.secret", "person_key.wrapped", "tenant_key.wrapped"}
-    assert sealed == {
-        name for name, protection in marked.items() if protection == "encrypted"
-    }
+    assert sealed == {name for name, protection in marked.items() if protection == "encrypted"}
     assert "secret" == marked["tenant_plugin.settings"]
 
 
