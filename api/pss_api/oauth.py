@@ -103,6 +103,7 @@ def token_endpoint(installation: Installation) -> HTTPRouteHandler:
         """
         refuse_key_in_url(request.scope["query_string"])
         tenant = resolve_tenant(installation, request)
+        structlog.contextvars.bind_contextvars(tenant=tenant.code, plugin=IDENTITY)
         note_who(request.scope, tenant.code)
         asker = Actor("guest", address=str(request.scope.get("pss_client", "")))
         await draw(installation, request.scope, tenant, asker, "secret")

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ from pss_kernel.testing import TestKit
 from pss_outside.airlines import AURELIS, trimmed
 from pss_outside.processes import free_port, network
 from pss_outside.traveller import Traveller, credentials
+from pss_signing_in.people import make_person
 
 _DAYS = 4  # of flights
 _FAMILY = "Kanarienvogel"  # nobody else has this name
@@ -38,6 +39,15 @@ class Side:
     guest: httpx.AsyncClient
     staff: httpx.AsyncClient
     powerless: httpx.AsyncClient
+
+    @asynccontextmanager
+    async def super_admin(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Somebody new who may do all, signed in just now with a second factor."""
+        person = await make_person(self.kit, self.tenant, "super_admin")
+        await person.sign_in({"pwd", "otp", "mfa"})
+        async with self.kit.http(self.tenant) as client:
+            client.headers.update(person.headers)
+            yield client
 
 
 @dataclass
@@ -157,8 +167,18 @@ async def _sold(side: Side) -> Belongings:
     person = {"email": f"{secrets.token_hex(4)}@example.org", "name": f"Person {_FAMILY}"}
     account = await staff.post("/accounts", person)
     assert 201 == account.status_code, account.text
+    somebody = await make_person(kit, tenant, "super_admin")
+    async with kit.http(tenant) as theirs:
+        await somebody.enrol(theirs)
+    role = {"name": f"desk_{secrets.token_hex(4)}", "permissions": ["meals:read"]}
+    made = await staff.post("/roles", role)
+    assert 201 == made.status_code, made.text
     found = Belongings()
     found.named = {
+        "session_id": somebody.session_id,
+        "factor_id": somebody.factor_id,
+        "person_id": somebody.account_id,
+        "role_name": role["name"],
         "account_id": account.json()["id"],
         "order_id": order["id"],
         "held_order_id": held["id"],

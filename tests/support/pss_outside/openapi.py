@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
+from itertools import product
 from typing import Any
 
-from pss_kernel.testing.conformance._interface import Operation, operations
+from pss_kernel.testing.conformance._interface import Operation
 from pss_kernel.testing.conformance._interface import filled as fill
+from pss_kernel.testing.conformance._interface import operations as every_operation
 
 __all__ = [
     "WORDS",
@@ -59,6 +61,8 @@ WORDS: dict[str, Any] = {
     "authorised": {"Y": 1},
     "cursor": None,
     "metadata": {},
+    "permission": "meals:read",
+    "NewRole.name": "tried_role",
     "NewAccount.role": "user",
     "RolesOfAccount.role": "user",
 }
@@ -71,19 +75,36 @@ def filled(
     return fill(schema, document, ids, name, words=WORDS)
 
 
+def operations(document: dict[str, Any]) -> list[Operation]:
+    """Every operation that takes JSON and answers problems.
+
+    The token endpoint takes a form and answers errors of its own (RFC 6749): its tests stand alone.
+    """
+    return [one for one in every_operation(document) if one.path != "/v1/oauth/token"]
+
+
 def targets(operation: Operation, named: Mapping[str, str]) -> Iterator[str]:
     """The path with the ids that fit its names; then with every other id there is."""
-    assert len(operation.in_path) <= 1, f"{operation}: fill more than one parameter here"
     if not operation.in_path:
         yield operation.path
         return
-    (name,) = operation.in_path
+    choices = [_fitting(name, named) for name in operation.in_path]
+    for values in product(*choices):
+        path = operation.path
+        for name, value in zip(operation.in_path, values, strict=True):
+            path = path.replace(f"{{{name}}}", value.replace(" ", "%20"))
+        yield path
+
+
+def _fitting(name: str, named: Mapping[str, str]) -> list[str]:
+    """What to try in a path: the ids of that name or the word for it, then every other id."""
+    if name not in named and name in WORDS:
+        return [str(WORDS[name])]
     fitting = [named[name]] if name in named else []
     others = [one for one in named.values() if one not in fitting and "/" not in one]
     if name == "order_id":
         fitting.append(named["held_order_id"])
-    for value in [*fitting, *others]:
-        yield operation.path.replace(f"{{{name}}}", value.replace(" ", "%20"))
+    return [*fitting, *others]
 
 
 def sent_to(
