@@ -96,6 +96,8 @@ class Route:
     repeated requests unless it is sealed."""
     limit: LimitClass = "read"
     """Which of the caller's limits it draws from."""
+    produces: str = "application/json"
+    """The media type of its answer, as the interface's description names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,11 +220,13 @@ class Plugin:
         read_only: bool = False,
         confidential: bool = False,
         limit: LimitClass | None = None,
+        produces: str = "application/json",
     ) -> Callable[[F], F]:
         """An operation under ``/v1``; ``status`` defaults to 201 for POST, else 200.
 
         ``budget``: seconds after which it is cancelled, undone and answered with 503. ``limit``:
         which of the caller's limits it draws from; by the method where it names none.
+        ``produces``: the media type of a ``Content`` that it gives.
         """
 
         def declare(function: F) -> F:
@@ -240,6 +244,7 @@ class Plugin:
                     read_only,
                     confidential,
                     limit or _usual_limit(method, confidential=confidential),
+                    produces,
                 )
             )
             return function
@@ -255,6 +260,7 @@ class Plugin:
         budget: float = REQUEST_SECONDS,
         read_only: bool = False,
         limit: LimitClass | None = None,
+        produces: str = "application/json",
     ) -> Callable[[F], F]:
         """A GET; answers 200.
 
@@ -268,6 +274,7 @@ class Plugin:
             budget=budget,
             read_only=read_only,
             limit=limit,
+            produces=produces,
         )
 
     def post(

@@ -144,6 +144,7 @@ def handler_of(
         declared.path,
         http_method=[declared.method],
         status_code=declared.status,
+        media_type=declared.produces,
         name=f"{declared.plugin}.{declared.function.__name__}",
         operation_id=operation,
         summary=declared.summary,

@@ -31,6 +31,7 @@ def well_known(installation: Installation) -> list[HTTPRouteHandler]:
         tags=["identity"],
         summary="The keys that verify access tokens (RFC 7517)",
         operation_id="identity_jwks",
+        media_type="application/jwk-set+json",
     )
     async def show_keys(request: Request[Any, Any, Any]) -> Response[bytes]:
         """The next, the current, and those whose tokens may be good still. Keep it 5 minutes."""

@@ -62,7 +62,9 @@ async def show_boarding_pass(uow: UnitOfWork, pass_id: str) -> BoardingPass:
     return await show_pass(uow, pass_id)
 
 
-@plugin.get("/boarding-passes/{pass_id:str}/image.png", permission="dcs:check-in")
+@plugin.get(
+    "/boarding-passes/{pass_id:str}/image.png", permission="dcs:check-in", produces="image/png"
+)
 async def draw_boarding_pass(work: Work, pass_id: str) -> Content:
     """Draw a boarding pass for a telephone's screen."""
     async with work.begin() as uow:
@@ -72,7 +74,11 @@ async def draw_boarding_pass(work: Work, pass_id: str) -> Content:
     return Content(image, "image/png")
 
 
-@plugin.get("/boarding-passes/{pass_id:str}/document.pdf", permission="dcs:check-in")
+@plugin.get(
+    "/boarding-passes/{pass_id:str}/document.pdf",
+    permission="dcs:check-in",
+    produces="application/pdf",
+)
 async def print_boarding_pass(work: Work, pass_id: str) -> Content:
     """Draw a boarding pass for printing on A4."""
     async with work.begin() as uow:

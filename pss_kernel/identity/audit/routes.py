@@ -87,6 +87,7 @@ async def list_audit_entries(
     permission="identity:audit-read",
     summary="The audit trail with its digests",
     read_only=True,
+    produces="application/x-ndjson",
 )
 async def export_audit_entries(uow: UnitOfWork, after: str | None = None) -> Content:
     """Give the entries after a position, the first first, as NDJSON, a thousand at once.
