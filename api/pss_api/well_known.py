@@ -33,7 +33,7 @@ def well_known(installation: Installation) -> list[HTTPRouteHandler]:
         operation_id="identity_jwks",
         media_type="application/jwk-set+json",
     )
-    async def show_keys(request: Request[Any, Any, Any]) -> Response[bytes]:
+    async def show_keys(request: Request[Any, Any, Any]) -> Response[Any]:
         """The next, the current, and those whose tokens may be good still. Keep it 5 minutes."""
         await installation.tokens.keys.current()  # made, where nobody has needed one yet
         body = msgspec.json.encode(jwks(installation.tokens.keys.published))

@@ -1,9 +1,11 @@
 """Telling a caller what it is known as, and what it may do."""
 
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
 
+from pss_kernel.errors import NotFound
 from pss_kernel.identity import plugin
 from pss_kernel.identity.accounts.store import account_of
 from pss_kernel.identity.roles.explain import permissions_of
@@ -31,7 +33,10 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
 async def show_me(uow: UnitOfWork) -> Me:
     """What the caller is known as here, and the permissions that it has."""
     actor = uow.actor
-    account = await account_of(uow, actor.id) if actor.kind == "user" else None
+    account = None
+    if actor.kind == "user":
+        with suppress(NotFound):  # it may be gone before its last token has expired
+            account = await account_of(uow, actor.id)
     return Me(
         kind=actor.kind,
         id=actor.id,
