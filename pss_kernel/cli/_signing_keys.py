@@ -19,7 +19,9 @@ from pss_kernel.cli._context import (
     print_table,
     with_installation,
 )
+from pss_kernel.config import PLATFORM
 from pss_kernel.errors import Problem
+from pss_kernel.identity.audit.writing import audit_as_owner
 from pss_kernel.installation import Installation
 from pss_kernel.keys._master import MasterKeys
 
@@ -72,6 +74,9 @@ def _change(change: _Change, data_dir: DataDir, *, json: bool) -> None:
     async def work(installation: Installation) -> list[dict[str, Any]]:
         async with installation.database.owner() as owner:
             keys = await change(owner, installation.keyring.masters)
+            # They are the installation's: its operators' trail has it, where there are any.
+            states = {one.key_id: one.state for one in keys}
+            await audit_as_owner(owner, PLATFORM, "signing-keys.changed", "signing", after=states)
         return _facts(installation, keys)
 
     _print(with_installation(work, data_dir), json=json)

@@ -70,7 +70,7 @@ async def test_own_station(victim: Any, belongings: Any) -> None:
     named = belongings.named
     flight = (await victim.staff.get(f"/v1/flights/{named['flight_id']}")).json()
     origin = flight["legs"][0]["origin"]
-    rules = {one: _OWN for one in ("boarding:board", "boarding:read", "dcs:read", "dcs:offload")}
+    rules = dict.fromkeys(("boarding:board", "boarding:read", "dcs:read", "dcs:offload"), _OWN)
     async with _narrowed(victim, rules, station=origin) as there:
         answers = await _asked(there, named)
         assert dict.fromkeys(answers, True) == {
