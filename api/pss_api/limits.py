@@ -69,7 +69,7 @@ def note_limits(scope: HTTPScope, taken: Taken | None) -> None:
 
 
 def limit_headers(scope: HTTPScope) -> dict[str, str]:
-    """``RateLimit-Policy`` and ``RateLimit``, as in draft-ietf-httpapi-ratelimit-headers-10.
+    """``RateLimit-Policy`` and ``RateLimit``, as in draft-ietf-httpapi-ratelimit-headers.
 
     ``q`` requests in ``w`` seconds; ``r`` are left, and in ``t`` seconds all are back.
     """
