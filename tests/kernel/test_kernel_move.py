@@ -36,6 +36,7 @@ from pss_kernel.tenancy._provision import create_tenant
 from pss_kernel.testing import TestKit
 from pss_notes import store
 from pss_notes.contracts import NoteWritten
+from pss_signing_in.people import make_person
 
 pytestmark = pytest.mark.xdist_group("cells")
 
@@ -144,6 +145,43 @@ async def test_the_trail_goes_along(kit: TestKit) -> None:
     }.items() <= entry.items()
     assert position == entry["position"]
     assert digest == hashlib.sha256(before[-1][2] + text.encode()).digest()
+
+
+async def test_people_go_along(kit: TestKit) -> None:
+    """Accounts, factors, roles and what was cut off arrive; still no plugin may read them."""
+    tenant = await _tenant(kit, "peopled")
+    async with kit.installation.cell(tenant).owner() as owner:
+        await owner.execute(
+            "INSERT INTO pss.role (tenant, name, grants) "
+            """VALUES ('peopled', 'desk', '{"permissions": ["identity:audit-read"]}')"""
+        )
+    await kit.installation.directory.refresh()
+    person = await make_person(kit, kit.installation.directory.by_code("peopled"), "desk")
+    async with kit.http(tenant) as client:
+        await person.enrol(client)
+        await person.sign_in({"pwd", "otp", "mfa"})
+        shown = await client.get("/v1/audit-entries", headers=person.headers)
+        assert 200 == shown.status_code, shown.text
+        await move_tenant(kit.installation, "peopled", "east")
+        again = await client.get("/v1/audit-entries", headers=person.headers)
+        assert 200 == again.status_code, again.text
+        before = dict(person.headers)
+        person.tenant = kit.installation.directory.by_code("peopled")
+        step = await person.first_step()
+        answer = await client.post(
+            "/v1/sessions/second-factor",
+            json={"step_token": step.step_token, "code": await person.unused_code()},
+        )
+        assert 201 == answer.status_code, answer.text
+        ended = await client.delete("/v1/sessions/current", headers=before)
+        assert 200 == ended.status_code, ended.text
+        await kit.installation.directory.refresh()
+        refused = await client.get("/v1/me", headers=before)
+        assert (401, "session-ended") == (refused.status_code, refused.json()["code"])
+    async with kit.unit_of_work(person.tenant) as uow:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with uow.savepoint():
+                await uow.hot("SELECT email FROM account")
 
 
 async def test_there_and_back(kit: TestKit) -> None:
