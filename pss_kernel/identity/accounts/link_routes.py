@@ -106,7 +106,9 @@ async def accept_invitation(work: Work, data: NewPassword) -> Done:
         await keep_password(uow, account.account_id, password_hash, by_mail=True)
         await end_links(uow, account.account_id)
         uow.audit("account.accepted", account.account_id)
-    return Done(account_id=account.account_id)
+        done = Done(account_id=account.account_id)
+        await work.answer(uow, done)
+    return done
 
 
 @plugin.post(
@@ -143,7 +145,9 @@ async def request_password_reset(work: Work, data: WhoseReset) -> Received:
         account = await account_by_email(uow, data.email)
         if account is not None and not await sent_lately(uow, account.account_id, "reset"):
             await request_reset(uow, account)
-    return Received()
+        received = Received()
+        await work.answer(uow, received)
+    return received
 
 
 @plugin.post(
@@ -165,7 +169,9 @@ async def confirm_reset(work: Work, data: NewPassword) -> Done:
         await end_sessions(uow, account.account_id, "password-reset")
         uow.audit("account.password-reset", account.account_id)
         uow.emit(PasswordChanged(account_id=account.account_id), stream=account.account_id)
-    return Done(account_id=account.account_id)
+        done = Done(account_id=account.account_id)
+        await work.answer(uow, done)
+    return done
 
 
 @plugin.post(
@@ -183,7 +189,9 @@ async def register_account(work: Work, data: NewRegistration) -> Received:
     checked_address(data.email)
     async with no_sooner_than(_SAME_SECONDS), work.begin() as uow:
         await _register(uow, data)
-    return Received()
+        received = Received()
+        await work.answer(uow, received)
+    return received
 
 
 async def _register(uow: UnitOfWork, data: NewRegistration) -> None:

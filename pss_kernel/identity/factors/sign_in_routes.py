@@ -66,6 +66,8 @@ async def second_step(data: SecondFactor, work: Work) -> SignedIn:
         raise locked()
     async with work.begin() as uow:
         signed_in = await _finish(uow, step, data.step_token, proof)
+        if signed_in is not None:
+            await work.answer(uow, signed_in)
     if signed_in is None:
         raise _refused(work, proof.kind, step.account_id)
     return signed_in
@@ -103,6 +105,7 @@ async def sign_in_with_passkey(data: PasskeySignIn, work: Work) -> SignedIn:
                 uow.audit("factor.cloned", account.account_id, after={"factor": proved.factor_id})
             elif account.state == "active":
                 signed_in = await open_session(uow, account, proved.methods)
+                await work.answer(uow, signed_in)
     if signed_in is None:
         raise _refused(work, "passkey", proved.account_id if proved else None)
     return signed_in

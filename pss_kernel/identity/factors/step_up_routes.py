@@ -47,6 +47,7 @@ async def step_up(data: StepUp, work: Work) -> RaisedToken:
         if methods is not None:
             raised = await raise_session(uow, methods)
             uow.audit("session.stepped-up", uow.actor.session, after={"methods": raised.methods})
+            await work.answer(uow, raised)
     if methods is None:
         raise wrong_code("/passkey" if data.passkey else "/code")
     return raised
