@@ -31,10 +31,10 @@ demo: .venv/demo ## Two airlines sell, ticket, check in and board; leaves everyt
 serve: .venv/demo ## The same two airlines, left running with their OpenAPI page
 	@$(BIN)/pss serve --demo --port $(PORT)
 
-test: .venv/dev ## All tests
-	$(BIN)/pytest -n 2 --dist loadgroup
+test: .venv/dev ## All tests but the fault tests
+	$(BIN)/pytest -n 2 --dist loadgroup --ignore tests/faults
 
-faults: .venv/dev ## The fault tests alone, with fifty kills of each kind
+faults: .venv/dev ## The fault tests, with fifty kills of each kind
 	PSS_TEST_KILLS=50 $(BIN)/pytest -n 2 --dist loadgroup tests/faults
 
 fuzz: .venv/dev ## The whole OpenAPI document tried with many examples, by schemathesis

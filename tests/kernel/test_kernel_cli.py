@@ -209,10 +209,14 @@ def test_doctor_with_services(
 def test_doctor_with_a_service_that_is_away(
     pss: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A configured service that does not answer is a failure with a mend; exit code 1."""
+    """A broker that does not answer is a failure with a mend; without Redis it is served on."""
     monkeypatch.setenv("PSS_REDIS_URL", "redis://127.0.0.1:1/")
     code, out, _ = pss("doctor")
-    assert (1, True) == (code, "Start it, or correct PSS_REDIS_URL." in out)
+    assert (0, True) == (code, "Start it, or correct PSS_REDIS_URL." in out)
+    assert "each process counts limits for itself" in out
+    monkeypatch.setenv("PSS_AMQP_URL", "amqp://127.0.0.1:1/")
+    code, out, _ = pss("doctor")
+    assert (1, True) == (code, "Start it, or correct PSS_AMQP_URL." in out)
 
 
 def test_as_a_program() -> None:
