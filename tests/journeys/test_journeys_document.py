@@ -25,7 +25,6 @@ _CHECKS = (
     "content_type_conformance",
     "response_schema_conformance",
     "ignored_auth",
-    "missing_required_header",
 )
 
 
