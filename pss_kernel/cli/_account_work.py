@@ -58,7 +58,6 @@ WhichTenant = Callable[[Installation], Awaitable[Tenant]]
 Change = Callable[[UnitOfWork, str], Awaitable[Account]]
 
 _AT_ONCE = 500
-_PAGES: dict[Purpose, str] = {"invitation": "invitation", "reset": "password-reset"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +251,7 @@ async def _link(uow: UnitOfWork, account: Account, purpose: Purpose, *, wanted: 
     if not wanted:
         return None
     token = await make_link(uow, account, purpose, account.email)
-    return link_to(uow.installation, uow.tenant, _PAGES[purpose], token)
+    return link_to(uow.installation, uow.tenant, purpose, token)
 
 
 def _tell_link(account: Account, link: str | None, what: str, *, json: bool) -> None:

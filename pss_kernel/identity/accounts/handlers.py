@@ -6,6 +6,9 @@ the mail. A mail that could not be sent is tried again with a new link; the one 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from pss_kernel.errors import NotFound
 from pss_kernel.identity import plugin
 from pss_kernel.identity.accounts import letters
@@ -25,31 +28,24 @@ from pss_kernel.persistence import Work
 
 __all__: list[str] = []
 
+_NEEDED_BY = {"invitation": "invited", "reset": "active", "verification": "active"}
+"""The state of the accounts that a link is of use to."""
+
 
 @plugin.on(InvitationRequested)
 async def send_invitation(work: Work, event: InvitationRequested) -> None:
     """To whoever has not accepted it yet."""
-    found = await _with_link(work, event.account_id, "invitation", states={"invited"})
-    if found is not None:
-        account, token = found
-        days = work.settings(IdentitySettings).invitation_days
-        await _send(
-            work,
-            letters.invitation(work.tenant, account, _url(work, "invitation", token), days),
-        )
+    days = work.settings(IdentitySettings).invitation_days
+    letter = partial(letters.invitation, work.tenant, days=days)
+    await _send_link(work, event.account_id, "invitation", letter)
 
 
 @plugin.on(RegistrationRequested)
 async def send_registration(work: Work, event: RegistrationRequested) -> None:
     """To whoever has not confirmed it yet."""
-    found = await _with_link(work, event.account_id, "invitation", states={"invited"})
-    if found is not None:
-        account, token = found
-        days = work.settings(IdentitySettings).invitation_days
-        await _send(
-            work,
-            letters.registration(work.tenant, account, _url(work, "invitation", token), days),
-        )
+    days = work.settings(IdentitySettings).invitation_days
+    letter = partial(letters.registration, work.tenant, days=days)
+    await _send_link(work, event.account_id, "invitation", letter)
 
 
 @plugin.on(RegistrationRepeated)
@@ -63,26 +59,17 @@ async def send_registration_repeated(work: Work, event: RegistrationRepeated) ->
 @plugin.on(PasswordResetRequested)
 async def send_reset(work: Work, event: PasswordResetRequested) -> None:
     """To whoever can use it."""
-    found = await _with_link(work, event.account_id, "reset", states={"active"})
-    if found is not None:
-        account, token = found
-        minutes = work.settings(IdentitySettings).reset_minutes
-        await _send(
-            work,
-            letters.reset(work.tenant, account, _url(work, "password-reset", token), minutes),
-        )
+    minutes = work.settings(IdentitySettings).reset_minutes
+    letter = partial(letters.reset, work.tenant, minutes=minutes)
+    await _send_link(work, event.account_id, "reset", letter)
 
 
 @plugin.on(EmailChangeRequested)
 async def send_email_change(work: Work, event: EmailChangeRequested) -> None:
     """To the new address, unless another one was asked for meanwhile."""
-    found = await _with_link(work, event.account_id, "verification", states={"active"})
-    if found is not None:
-        account, token = found
-        assert account.new_email is not None
-        hours = work.settings(IdentitySettings).verification_hours
-        url = _url(work, "verification", token)
-        await _send(work, letters.email_change(work.tenant, account.new_email, url, hours))
+    hours = work.settings(IdentitySettings).verification_hours
+    letter = partial(letters.email_change, work.tenant, hours=hours)
+    await _send_link(work, event.account_id, "verification", letter)
 
 
 @plugin.on(EmailChangeRequested)
@@ -110,23 +97,21 @@ async def _account(work: Work, account_id: str) -> Account | None:
         return None
 
 
-async def _with_link(
-    work: Work, account_id: str, purpose: Purpose, *, states: set[str]
-) -> tuple[Account, str] | None:
-    """The account and the token of a new link; None where nobody needs it any more."""
+async def _send_link(
+    work: Work, account_id: str, purpose: Purpose, letter: Callable[[Account, str], Letter]
+) -> None:
+    """Send a letter with a new link, where somebody still needs it."""
     work.installation.mailer.refuse_unconfigured()
     account = await _account(work, account_id)
-    if account is None or account.state not in states:
-        return None
+    if account is None or account.state != _NEEDED_BY[purpose]:
+        return
     address = account.new_email if purpose == "verification" else account.email
     if address is None:
-        return None
+        return
     async with work.begin() as uow:
-        return account, await make_link(uow, account, purpose, address)
-
-
-def _url(work: Work, page: str, token: str) -> str:
-    return letters.link_to(work.installation, work.tenant, page, token)
+        token = await make_link(uow, account, purpose, address)
+    url = letters.link_to(work.installation, work.tenant, purpose, token)
+    await _send(work, letter(account, url))
 
 
 async def _send(work: Work, letter: Letter) -> None:

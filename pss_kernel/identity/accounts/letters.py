@@ -13,6 +13,7 @@ from pss_kernel.identity.settings import IdentitySettings
 from pss_kernel.mail import Letter
 
 if TYPE_CHECKING:
+    from pss_kernel.identity.accounts.links import Purpose
     from pss_kernel.identity.accounts.store import Account
     from pss_kernel.installation import Installation
     from pss_kernel.tenancy import Tenant
@@ -28,11 +29,16 @@ __all__ = [
     "reset",
 ]
 
+_PAGES: dict[Purpose, str] = {
+    "invitation": "invitation",
+    "reset": "password-reset",
+    "verification": "verification",
+}
 _NOT_ASKED = "If you didn't expect this, you need do nothing: nobody gets in without this mail."
 
 
-def link_to(installation: Installation, tenant: Tenant, page: str, token: str) -> str:
-    """The address of a page of the tenant, with the token where no server sees it."""
+def link_to(installation: Installation, tenant: Tenant, purpose: Purpose, token: str) -> str:
+    """The page of the tenant that the link is for, with the token where no server sees it."""
     base = installation.settings_of(tenant, IdentitySettings).links_url
     if not base and tenant.domains:
         base = f"https://{tenant.domains[0]}"
@@ -40,7 +46,7 @@ def link_to(installation: Installation, tenant: Tenant, page: str, token: str) -
         domain = installation.config.base_domain
         scheme = "http" if domain == "localhost" else "https"
         base = f"{scheme}://{tenant.code.replace('_', '-')}.{domain}"
-    return f"{base.rstrip('/')}/account/{page}#token={quote(token, safe='')}"
+    return f"{base.rstrip('/')}/account/{_PAGES[purpose]}#token={quote(token, safe='')}"
 
 
 def invitation(tenant: Tenant, account: Account, url: str, days: int) -> Letter:
@@ -114,10 +120,11 @@ def reset(tenant: Tenant, account: Account, url: str, minutes: int) -> Letter:
     )
 
 
-def email_change(tenant: Tenant, address: str, url: str, hours: int) -> Letter:
+def email_change(tenant: Tenant, account: Account, url: str, hours: int) -> Letter:
     """To the new address of somebody."""
+    assert account.new_email is not None
     return Letter(
-        address,
+        account.new_email,
         tenant.name,
         f"Confirm your address for {tenant.name}",
         [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import msgspec
+from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from pss_kernel.config import IDENTITY
@@ -33,6 +34,8 @@ _MOST_PROVIDERS = 1000
 _MOST_KEYS = 50
 # Signatures that only the provider can make. What a shared secret signs is not among them.
 _KEY_TYPES = {"RSA", "EC", "OKP"}
+_NO_KEYS = (JoseError, ValueError, KeyError, TypeError)
+"""What the library says of keys with members that are missing, or of another form."""
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -120,7 +123,7 @@ async def _discovered(client: OutgoingClient, issuer: str) -> Provider:
     keys = [one for one in given if one.get("kty") in _KEY_TYPES and one.get("use") != "enc"]
     try:
         return Provider(metadata, keys)
-    except Exception as error:  # whatever the library finds wrong with somebody else's keys
+    except _NO_KEYS as error:
         raise _unusable("Its keys can't be read.") from error
 
 
