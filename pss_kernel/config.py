@@ -22,6 +22,7 @@ __all__ = [
     "PLATFORM",
     "CellConfig",
     "Config",
+    "host_of",
     "make_data_folder",
 ]
 
@@ -196,6 +197,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         if self.migrate_on_start is None:
             return self.database_url is None
         return self.migrate_on_start
+
+
+def host_of(code: str, base_domain: str) -> str:
+    """Where a tenant answers beside its own domains; a host name has no underscore."""
+    return f"{code.replace('_', '-')}.{base_domain}"
 
 
 def _cells(names: str, environment: Mapping[str, str]) -> Iterator[CellConfig]:

@@ -19,6 +19,7 @@ import jwt
 import msgspec
 
 from pss_kernel.auth._signing import LONGEST_TOKEN, SigningKeys
+from pss_kernel.config import host_of
 from pss_kernel.errors import Unauthorised
 from pss_kernel.ids import new_id
 
@@ -84,7 +85,7 @@ class _Verified:
 
 def issuer_of(tenant: str, base_domain: str) -> str:
     """Who signs for a tenant: its name under the base domain, which never changes."""
-    return f"https://{tenant.replace('_', '-')}.{base_domain}"
+    return f"https://{host_of(tenant, base_domain)}"
 
 
 def audience_of(tenant: str) -> str:

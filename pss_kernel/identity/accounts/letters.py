@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from pss_kernel.config import host_of
 from pss_kernel.identity.settings import IdentitySettings
 from pss_kernel.mail import Letter
 
@@ -45,7 +46,7 @@ def link_to(installation: Installation, tenant: Tenant, purpose: Purpose, token:
     elif not base:
         domain = installation.config.base_domain
         scheme = "http" if domain == "localhost" else "https"
-        base = f"{scheme}://{tenant.code.replace('_', '-')}.{domain}"
+        base = f"{scheme}://{host_of(tenant.code, domain)}"
     return f"{base.rstrip('/')}/account/{_PAGES[purpose]}#token={quote(token, safe='')}"
 
 

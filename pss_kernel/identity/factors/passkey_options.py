@@ -24,6 +24,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
+from pss_kernel.config import host_of
 from pss_kernel.identity.factors.steps import begin_step
 from pss_kernel.identity.settings import IdentitySettings
 
@@ -81,7 +82,7 @@ def relying_party_of(installation: Installation, tenant: Tenant) -> RelyingParty
     """The one of the tenant's setting, else of its first domain, else of its name here."""
     settings = installation.settings_of(tenant, IdentitySettings)
     base = installation.config.base_domain.lower()
-    own = [*sorted(tenant.domains), f"{tenant.code.replace('_', '-')}.{base}"]
+    own = [*sorted(tenant.domains), host_of(tenant.code, base)]
     domain = settings.passkey_domain or own[0]
     return RelyingParty(
         domain=domain, origins=list(settings.passkey_origins) or [f"https://{domain}"]
