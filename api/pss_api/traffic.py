@@ -18,6 +18,7 @@ import structlog
 from pss_kernel.auth import Actor
 from pss_kernel.identity.api_keys.uses import KeyUse, record_uses
 from pss_kernel.installation import Installation
+from pss_kernel.resilience import flush_every
 from pss_kernel.rollout._traffic import Traffic, add
 from pss_kernel.tenancy import Tenant
 
@@ -89,22 +90,14 @@ class TrafficCounter:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Tell the database while the block lasts."""
-        task = asyncio.create_task(self._run(), name="pss traffic")
+        flushing = flush_every(
+            _FLUSH_SECONDS,
+            self.flush,
+            lambda error: _log.warning("traffic_not_counted", error=error),
+        )
+        task = asyncio.create_task(flushing, name="pss traffic")
         try:
             yield
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        told = True
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
-            try:
-                await self.flush()
-            except Exception as error:  # noqa: BLE001 - counts are worth nothing later; go on
-                if told:
-                    _log.warning("traffic_not_counted", error=repr(error))
-                told = False
-            else:
-                told = True

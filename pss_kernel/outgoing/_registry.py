@@ -16,6 +16,7 @@ from pss_kernel.outgoing._client import OutgoingClient
 from pss_kernel.outgoing._limits import CallLimits
 from pss_kernel.outgoing._state import TargetState, forget, write
 from pss_kernel.outgoing._target import Target
+from pss_kernel.resilience import flush_every
 
 if TYPE_CHECKING:
     from pss_kernel.config import Config
@@ -92,7 +93,12 @@ class Outgoing:
     def start(self, database: Database) -> None:
         """Tell the database from now on, about once a second."""
         self._database = database
-        self._task = asyncio.create_task(self._run(database), name="pss outgoing")
+        flushing = flush_every(
+            _FLUSH_SECONDS,
+            lambda: self.flush(database),
+            lambda error: _log.warning("outgoing_not_told", error=error),
+        )
+        self._task = asyncio.create_task(flushing, name="pss outgoing")
 
     async def stop(self) -> None:
         """Close the connections; what this process knew is not true any more."""
@@ -120,19 +126,6 @@ class Outgoing:
         if states:
             self._seen = now
             await write(database, states)
-
-    async def _run(self, database: Database) -> None:
-        told = True
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
-            try:
-                await self.flush(database)
-            except Exception as error:  # noqa: BLE001 - the state is for people; calls go on
-                if told:
-                    _log.warning("outgoing_not_told", error=repr(error))
-                told = False
-            else:
-                told = True
 
     def _make_room(self) -> None:
         """Forget those that were not used for the longest time, closed ones only."""

@@ -2,6 +2,7 @@
 
 from pss_kernel.resilience._breaker import Breaker
 from pss_kernel.resilience._call import Call, blame, seconds_left
+from pss_kernel.resilience._flushing import flush_every
 from pss_kernel.resilience._meter import Counts, Limits, Meter, Meters
 from pss_kernel.resilience._statement import Statement
 
@@ -14,5 +15,6 @@ __all__ = [
     "Meters",
     "Statement",
     "blame",
+    "flush_every",
     "seconds_left",
 ]
