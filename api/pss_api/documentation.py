@@ -21,7 +21,8 @@ _ASSETS = "/docs-assets"
 _DESCRIPTION = """\
 The HTTP interface of an airline. The tenant is the host name's, or the one named in the header
 `PSS-Tenant`. Operations open to guests need no key; for the others press *Authorize* and paste
-an API key (`pss apikey create`). Every POST takes an `Idempotency-Key`.
+an API key (`pss apikey create`) or an access token (`POST /v1/sessions`). Every POST takes an
+`Idempotency-Key`.
 """
 
 
@@ -45,7 +46,9 @@ def openapi_config(changes: tuple[Change, ...]) -> OpenAPIConfig:
         components=Components(
             security_schemes={
                 "key": SecurityScheme(
-                    type="http", scheme="bearer", description="An API key: `pss_…`"
+                    type="http",
+                    scheme="bearer",
+                    description="An API key, `pss_…`, or an access token",
                 )
             }
         ),
