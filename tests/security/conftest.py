@@ -105,6 +105,13 @@ def victim(sides: tuple[Side, Side]) -> Side:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def document(attacker: Side) -> dict[str, Any]:
+    """The interface as it describes itself: new routes are in it by themselves."""
+    found: dict[str, Any] = (await attacker.guest.get("/docs/openapi.json")).json()
+    return found
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def belongings(victim: Side) -> Belongings:
     """An order at each stage at the victim, and every id of everything about it."""
     return await _sold(victim)

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from pss_outside.openapi import _places, _replaced, filled, operations
+from pss_outside.openapi import filled, operations, path_of, places, replaced
 
 pytestmark = [pytest.mark.xdist_group("security")]
 
@@ -47,23 +47,9 @@ SELECT (SELECT count(*) FROM pg_class
 """
 
 
-@pytest.fixture(scope="module")
-async def document(victim: Any) -> dict[str, Any]:
-    """The interface as it describes itself."""
-    found: dict[str, Any] = (await victim.guest.get("/docs/openapi.json")).json()
-    return found
-
-
-def _path(operation: Any, named: dict[str, str]) -> str:
-    path: str = operation.path
-    for name in operation.in_path:
-        path = path.replace(f"{{{name}}}", named.get(name, "x"))
-    return path
-
-
 def _texts(body: Any) -> Iterator[tuple[str | int, ...]]:
     """Where a text stands in a body."""
-    for path in _places(body):
+    for path in places(body):
         value = body
         for key in path:
             value = value[key]
@@ -74,7 +60,7 @@ def _texts(body: Any) -> Iterator[tuple[str | int, ...]]:
 def _objects(body: Any) -> Iterator[tuple[str | int, ...]]:
     if isinstance(body, dict):
         yield ()
-    for path in _places(body):
+    for path in places(body):
         value = body
         for key in path:
             value = value[key]
@@ -109,7 +95,7 @@ async def test_sql_in_every_text(victim: Any, belongings: Any, document: Any) ->
     before = await _things(victim)
     wrong = []
     for operation in operations(document):
-        path = _path(operation, belongings.named)
+        path = path_of(operation, belongings.named)
         good = None
         if operation.body is not None:
             good = filled(operation.body, document, belongings.named)
@@ -117,7 +103,7 @@ async def test_sql_in_every_text(victim: Any, belongings: Any, document: Any) ->
             sent: list[dict[str, Any]] = [
                 {"params": {name: text}, "json": good} for name in operation.in_query
             ]
-            sent += [{"json": _replaced(good, place, text)} for place in _texts(good)]
+            sent += [{"json": replaced(good, place, text)} for place in _texts(good)]
             for arguments in sent:
                 answer = await victim.staff.request(
                     operation.method, path, headers={"Idempotency-Key": text}, **arguments
@@ -135,7 +121,7 @@ async def test_fields_that_are_the_servers(victim: Any, belongings: Any, documen
     for operation in operations(document):
         if operation.body is None:
             continue
-        path = _path(operation, belongings.named)
+        path = path_of(operation, belongings.named)
         good = filled(operation.body, document, belongings.named)
         for place in _objects(good):
             spoiled = copy.deepcopy(good)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pss_outside.openapi import filled, operations, wrong_bodies
+from pss_outside.openapi import filled, operations, path_of, wrong_bodies
 
 pytestmark = [pytest.mark.xdist_group("security")]
 
@@ -24,20 +24,6 @@ _RAW = (
     b"{" * 100_000,
     b'{"a":' * 20_000 + b"1" + b"}" * 20_000,
 )
-
-
-@pytest.fixture(scope="module")
-async def document(victim: Any) -> dict[str, Any]:
-    """The interface as it describes itself."""
-    found: dict[str, Any] = (await victim.guest.get("/docs/openapi.json")).json()
-    return found
-
-
-def _path(operation: Any, named: dict[str, str]) -> str:
-    path: str = operation.path
-    for name in operation.in_path:
-        path = path.replace(f"{{{name}}}", named.get(name, "x"))
-    return path
 
 
 def _found(answer: Any, operation: Any, sent: Any) -> list[Any]:
@@ -58,7 +44,7 @@ async def test_spoiled_bodies(victim: Any, belongings: Any, document: Any) -> No
         named = belongings.named
         if operation.path.endswith("/payments"):
             named = named | {"order_id": named["held_order_id"]}  # one that can be paid
-        path = _path(operation, named)
+        path = path_of(operation, named)
         good = filled(operation.body, document, named)
         for body in wrong_bodies(good):
             answer = await victim.staff.request(operation.method, path, json=body)
@@ -72,7 +58,7 @@ async def test_bodies_that_are_no_json(victim: Any, belongings: Any, document: A
     for operation in operations(document):
         if operation.method == "GET":
             continue
-        path = _path(operation, belongings.named)
+        path = path_of(operation, belongings.named)
         for content in _RAW:
             for kind in ("application/json", "text/plain", "application/x-www-form-urlencoded"):
                 answer = await victim.staff.request(
@@ -86,7 +72,7 @@ async def test_odd_parameters(victim: Any, belongings: Any, document: Any) -> No
     """Paths and queries with anything in them are 404 or 422."""
     wrong = []
     for operation in operations(document):
-        good = _path(operation, belongings.named)
+        good = path_of(operation, belongings.named)
         for text in _TEXTS:
             targets = [f"{good}?{name}={text}" for name in operation.in_query]
             targets += [operation.path.replace(f"{{{one}}}", text) for one in operation.in_path]

@@ -20,13 +20,6 @@ _REFUSED = {401, 403, 404, 409, 410}
 
 
 @pytest.fixture(scope="module")
-async def document(attacker: Any) -> dict[str, Any]:
-    """The interface as it describes itself: new routes are in it by themselves."""
-    found: dict[str, Any] = (await attacker.guest.get("/docs/openapi.json")).json()
-    return found
-
-
-@pytest.fixture(scope="module")
 async def every(document: Any) -> list[Operation]:
     """Every operation of a plugin."""
     found = operations(document)

@@ -17,6 +17,9 @@ __all__ = [
     "Operation",
     "filled",
     "operations",
+    "path_of",
+    "places",
+    "replaced",
     "sent_to",
     "targets",
     "wrong_bodies",
@@ -110,6 +113,14 @@ def _fitting(name: str, named: Mapping[str, str]) -> list[str]:
     return [*fitting, *others]
 
 
+def path_of(operation: Operation, named: Mapping[str, str]) -> str:
+    """The path with the ids that fit its names, and no id at all where none is known."""
+    path = operation.path
+    for name in operation.in_path:
+        path = path.replace(f"{{{name}}}", named.get(name, "x"))
+    return path
+
+
 def sent_to(
     operation: Operation, document: dict[str, Any], named: Mapping[str, str]
 ) -> dict[str, Any]:
@@ -140,12 +151,13 @@ def wrong_bodies(good: Any) -> Iterator[Any]:
     yield _nested(200)
     if isinstance(good, dict):
         yield good | {"no_such_field": 1}
-    for path in _places(good):
+    for path in places(good):
         for odd in (*_ODD, _nested(200)):
-            yield _replaced(good, path, odd)
+            yield replaced(good, path, odd)
 
 
-def _places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where each value within a body stands: the keys that lead to it."""
     entries: Any = ()
     if isinstance(value, dict):
         entries = value.items()
@@ -153,10 +165,11 @@ def _places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str 
         entries = enumerate(value)
     for key, item in entries:
         yield (*path, key)
-        yield from _places(item, (*path, key))
+        yield from places(item, (*path, key))
 
 
-def _replaced(value: Any, path: tuple[str | int, ...], new: Any) -> Any:
+def replaced(value: Any, path: tuple[str | int, ...], new: Any) -> Any:
+    """The body with another value in one place."""
     changed = copy.deepcopy(value)
     place = changed
     for key in path[:-1]:
