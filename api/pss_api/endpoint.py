@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import structlog
 from litestar import Request, Response, route
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
-from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter, RawBody
 from litestar.types import BeforeRequestHookHandler
 from litestar.utils.scope.state import ScopeState
 from litestar.utils.signature import get_fn_type_hints
 
 from pss_api.admission import admit
-from pss_api.idempotency_key import IDEMPOTENCY_KEY, idempotency_key_of
+from pss_api.description import HEADERS, describe, description_of, refusals, screens_of
+from pss_api.idempotency_key import idempotency_key_of
 from pss_api.limits import draw
 from pss_api.media import refuse_other_types
 from pss_api.position import freshness_of, note_repeated
-from pss_api.problems import ProblemDocument
 from pss_api.versions import Change, newer_body, older_answer, since
 from pss_api.versions_changes import CHANGES, changes_of
 from pss_kernel.answers import Answer, Content
@@ -47,32 +44,6 @@ from pss_kernel.resilience import Call
 __all__ = ["handler_of"]
 
 _JSON = "application/json"
-_LIMITS = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length")
-# Read by the kernel; declared so that the OpenAPI document has them.
-_HEADERS = {
-    "pss_tenant": Annotated[
-        str | None,
-        HeaderParameter(
-            name="PSS-Tenant",
-            description="The tenant's code, where the host name is not a tenant's own.",
-        ),
-    ],
-    "idempotency_key": IDEMPOTENCY_KEY,
-    "pss_version": Annotated[
-        str | None,
-        HeaderParameter(
-            name="PSS-Version",
-            description="The version of this interface (a date) that the request is written for.",
-        ),
-    ],
-    "pss_position": Annotated[
-        str | None,
-        HeaderParameter(
-            name="PSS-Position",
-            description="As the answer to your last write said; then this shows what you wrote.",
-        ),
-    ],
-}
 _SMALL: set[LimitClass] = {"sign-in", "mail", "secret"}
 _SMALL_BODY = 65_536  # what a passkey brings fits in easily
 _encoder = msgspec.json.Encoder(enc_hook=encode_secret)
@@ -108,7 +79,7 @@ def handler_of(
 
     async def endpoint(**arguments: Any) -> Response[Any]:
         request: Request[Any, Any, Any] = arguments.pop("request")
-        for name in _HEADERS:
+        for name in HEADERS:
             arguments.pop(name, None)
         tenant, actor = request.scope["pss_admitted"]  # type: ignore[typeddict-item]
         structlog.contextvars.bind_contextvars(tenant=tenant.code, plugin=declared.plugin)
@@ -139,7 +110,7 @@ def handler_of(
                 headers={"Idempotent-Replayed": "true"},
             )
 
-    _describe(endpoint, declared, returns)
+    describe(endpoint, declared, returns)
     return route(
         declared.path,
         http_method=[declared.method],
@@ -148,18 +119,10 @@ def handler_of(
         name=f"{declared.plugin}.{declared.function.__name__}",
         operation_id=operation,
         summary=declared.summary,
-        description=_description(declared, guest=permission.guest),
+        description=description_of(declared, guest=permission.guest),
         tags=[declared.plugin],
         security=[{}, {"key": []}] if permission.guest else [{"key": []}],
-        responses={
-            status: ResponseSpec(
-                ProblemDocument,
-                description=meaning,
-                generate_examples=False,
-                media_type="application/problem+json",
-            )
-            for status, meaning in _REFUSALS.items()
-        },
+        responses=refusals(),
         opt={"permission": declared.permission, "plugin": declared.plugin},
         guards=[guard],
         request_max_body_size=_longest_body(installation, declared),
@@ -219,91 +182,13 @@ async def _call(
     return response
 
 
-_REFUSALS = {
-    400: "The request can't be read",
-    401: "Credentials are needed",
-    403: "These credentials may not do this",
-    404: "Not found, or not enabled for this tenant",
-    409: "The state does not allow this",
-    410: "It has ended: an offer or a quote whose time is over, or a tenant that has left",
-    415: "The body is said to be of another type than JSON",
-    422: "Some values are not valid; `errors` lists every one",
-    429: "Too many requests; `Retry-After` says when to try again",
-    503: "Temporarily unavailable; retry",
-}
-
-
-def _describe(endpoint: Callable[..., Any], declared: Route, returns: Any) -> None:
-    """Give the endpoint the function's signature, less what the kernel fills in."""
-    function = declared.function
-    hints = get_fn_type_hints(function)
-    in_path = set(re.findall(r"{(\w+):", declared.path))
-    parameters = [
-        parameter.replace(
-            kind=inspect.Parameter.KEYWORD_ONLY,
-            annotation=_placed(name, hints.get(name, Any), in_path),
-        )
-        for name, parameter in inspect.signature(function).parameters.items()
-        if name not in {"uow", "work"}
-    ]
-    # Litestar fills a parameter of the type Request whatever else is asked for.
-    parameters.append(
-        inspect.Parameter(
-            "request", inspect.Parameter.KEYWORD_ONLY, annotation=Request[Any, Any, Any]
-        )
-    )
-
-    described = {"pss_tenant", "pss_version"}
-    if declared.method == "POST":
-        described.add("idempotency_key")
-    if declared.read_only:
-        described.add("pss_position")
-    parameters += [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None)
-        for name, annotation in _HEADERS.items()
-        if name in described
-    ]
-
-    answer = Response[bytes] if returns is Content else Response[_answered(returns)]  # type: ignore[misc]
-    endpoint.__signature__ = inspect.Signature(parameters, return_annotation=answer)  # type: ignore[attr-defined]
-    endpoint.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": answer}
-    endpoint.__module__ = function.__module__
-    endpoint.__name__ = function.__name__
-
-
-def _placed(name: str, hint: Any, in_path: set[str]) -> Any:
-    """Say where a parameter comes from: the path, the body (``data``) or else the query."""
-    if name == "body":  # Litestar's name, and its type, for the raw bytes
-        return RawBody
-    if name == "data" and (_screens(hint) or not hasattr(hint, "__metadata__")):
-        return JSONBody[hint]  # type: ignore[misc]  # an alias made at run time
-    place = PathParameter if name in in_path else QueryParameter
-    given = getattr(hint, "__metadata__", ())
-    if any(isinstance(one, place) for one in given):
-        return hint
-    limits: dict[str, Any] = {}
-    for one in given:
-        if isinstance(one, msgspec.Meta):  # Litestar has the same limits under the same names
-            limits |= {
-                name: getattr(one, name)
-                for name in (*_LIMITS, "pattern", "title", "description")
-                if getattr(one, name) is not None
-            }
-    return Annotated[hint, place(**limits)]
-
-
-def _screens(hint: Any) -> list[Callable[[bytes], object]]:
-    """What stands beside the type of ``data``: ``Annotated[NewPayment, refuse_card_numbers]``."""
-    return [one for one in getattr(hint, "__metadata__", ()) if callable(one)]
-
-
 def _reading(declared: Route, changes: tuple[Change, ...]) -> BeforeRequestHookHandler | None:
     """Let the route's screens see the raw body, and raise a Problem, before anything reads it.
 
     What answers a malformed body names fields and values of it; a screen comes before that. Then
     a body of an older version is made into one of the newest.
     """
-    screens = _screens(get_fn_type_hints(declared.function).get("data"))
+    screens = screens_of(get_fn_type_hints(declared.function).get("data"))
     transforms = any(one.request is not None for one in changes)
 
     async def read(request: Request[Any, Any, Any]) -> None:
@@ -320,21 +205,6 @@ def _reading(declared: Route, changes: tuple[Change, ...]) -> BeforeRequestHookH
             ScopeState.from_scope(request.scope).body = request._body  # noqa: SLF001
 
     return read if screens or transforms else None
-
-
-def _answered(returns: Any) -> Any:
-    """The type inside ``Answer[T]``, or the type itself."""
-    if getattr(returns, "__origin__", None) is Answer:
-        return returns.__args__[0]
-    return returns
-
-
-def _description(declared: Route, *, guest: bool) -> str:
-    text = inspect.getdoc(declared.function) or ""
-    who = "Open to guests." if guest else "For staff and integrators."
-    if declared.read_only:
-        text += "\n\nMay come from a replica, a moment behind."
-    return f"{text}\n\n{who} Permission `{declared.permission}`, plugin `{declared.plugin}`."
 
 
 def _answer(call: Call, value: Any, declared: Route) -> Response[Any]:
