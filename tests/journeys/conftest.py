@@ -19,7 +19,7 @@ from pss_outside.airlines import AURELIS, PIPIT, trimmed
 from pss_outside.processes import made_keys, server
 from pss_outside.traveller import Traveller, connected
 
-_DAYS = 6  # of flights: enough for a return trip whose way out is the day after tomorrow
+_DAYS = 7  # of flights: enough for a return trip whose way out is in three days
 
 
 @dataclass(frozen=True)

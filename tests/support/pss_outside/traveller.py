@@ -18,6 +18,8 @@ __all__ = ["Traveller", "connected", "fresh_key"]
 # Meals are taken until a day before departure and check-in opens two days before it: flights
 # between, with something to spare, can be sold, eaten on and checked in for at once.
 _SOONEST, _LATEST = timedelta(hours=24, minutes=30), timedelta(hours=47, minutes=30)
+# Check-in opens 72 hours before: never yet for the way back, at whatever time of day.
+_AWAY = timedelta(days=3)
 
 
 def fresh_key() -> dict[str, str]:
@@ -78,12 +80,12 @@ class Traveller:
         refundable: bool = False,
         back: bool = False,
     ) -> dict[str, Any]:
-        """Find an offer that can be checked in for at once; ``back``: a return two days later."""
+        """Find an offer that can be checked in for at once; ``back``: and back, later than that."""
         now = datetime.now(UTC)
         for day in (now + timedelta(days=days) for days in (1, 2, 3)):
             slices: list[Any] = [(origin, destination, day.date())]
             if back:
-                slices.append((destination, origin, day.date() + timedelta(days=2)))
+                slices.append((destination, origin, day.date() + _AWAY))
             for offer in await self.offers(*slices, passengers=passengers or ("adult",)):
                 first = offer["slices"][0]["segments"]
                 departing = datetime.fromisoformat(first[0]["departing_at_utc"]) - now
